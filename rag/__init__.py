@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rag.embedders.lsa import LSA
     from rag.embedders.multi_vector import MultiVectorEmbedder
     from rag.embedders.muvera import MUVERA
+    from rag.embedders.pooled_tokens import PooledTokens
     from rag.embedders.reduced import Reduced
     from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
     from rag.embedders.sparse.base import SparseEmbedder
@@ -91,6 +92,7 @@ _MODULES = {
     "Later": "rag.component",
     "Ledger": "rag.costs",
     "MUVERA": "rag.embedders.muvera",
+    "PooledTokens": "rag.embedders.pooled_tokens",
     "MultiVectorEmbedder": "rag.embedders.multi_vector",
     "MarkdownChunker": "rag.corpus.chunkers.markdown",
     "MissingExtraError": "rag.errors",
@@ -167,6 +169,7 @@ __all__ = [
     "Passages",
     "Pipeline",
     "Platt",
+    "PooledTokens",
     "Query",
     "QueryBatch",
     "QueryEncoder",

@@ -17,7 +17,8 @@ from rag.conditions import Condition, condition_key
 from rag.costs import Ledger
 from rag.display import Shown, brief, count
 from rag.embedders.base import TokenVectors
-from rag.embedders.cache import embed_query_texts
+from rag.embedders.cache import embed_query_texts, not_finite
+from rag.errors import ModelError
 from rag.step import Step
 from rag.types import Answer, Query
 
@@ -188,16 +189,33 @@ class QueryBatch(Shown):
         return self.remember("embeddings", embedder.fingerprint, lambda: self._embed(embedder))
 
     def token_vectors(self, embedder: TokenEmbedder) -> TokenVectors:
-        """Vectors of the queries' tokens by this embedder; computed once per batch."""
+        """Vectors of the queries' tokens by this embedder; computed once per batch.
+
+        Raises:
+            ModelError: The embedder gave vectors that are not finite.
+        """
 
         def embed() -> TokenVectors:
             if not len(self):
                 return TokenVectors(np.empty((0, embedder.dimension), dtype=np.float32), np.zeros(1, dtype=np.int64))
+            if embedder.token_source is not None:
+                return embedder.remade_tokens(self.token_vectors(embedder.token_source), query=True)
             if ("embeddings", embedder.fingerprint) not in self._remembered:  # else the same texts are counted already
                 self.ledger.spend(texts_embedded=len(self))
             return embedder.embed_query_tokens(self.texts)
 
-        return self.remember("tokens", embedder.fingerprint, embed)
+        def check() -> TokenVectors:
+            tokens = embed()
+            bad = not_finite(tokens.vectors)
+            if len(bad):
+                row = int(np.searchsorted(tokens.ends, bad[0], side="right")) - 1
+                raise ModelError(
+                    f"the embedder {embedder.spec.label} gave NaN or infinite values for tokens of query "
+                    f"'{self.queries[row].id}'"
+                )
+            return tokens
+
+        return self.remember("tokens", embedder.fingerprint, check)
 
     def embed_documents(self, embedder: Embedder, texts: Sequence[str]) -> Vectors:
         """Vectors of texts that replace the queries, embedded like documents, float32 [n, d]; cached in the store.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag.candidates import Ints
 from rag.embedders.base import TokenEmbedder
-from rag.embedders.token_table import TokenStorage, TokenTable
+from rag.embedders.token_table import TableStorage, TokenTable
 from rag.errors import NotFittedError
 from rag.on_passages import OnPassages
 
@@ -23,7 +23,7 @@ class OnTokens(OnPassages):
     encoding the others again.
     """
 
-    storage: TokenStorage
+    storage: TableStorage
     _tokens: TokenTable | None = None
 
     @property

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rag.component import Component
 from rag.conversation import Turn, turns_of
 from rag.errors import ArtifactError, ConfigError, DataError, ModelError
+from rag.execution import executed_elsewhere
 from rag.progress import Progress, no_progress
 from rag.store.key_value_cache import KeyValueCache, text_key
 from rag.text.normal import is_blank
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Source", "Summaries", "Summarizer", "Summary"]
 
 logger = logging.getLogger("rag.summarizers")
+
+_BLOCK = 8
+"""Texts that a worker summarizes at a time: each takes seconds."""
 
 _LISTED = 10
 """Ids or reasons named in a message; there may be thousands."""
@@ -104,6 +108,9 @@ class Summarizer(Component):
 
     by_id: ClassVar[bool] = False
     """Whether what it gives hangs on the source's id; then nothing is kept by text."""
+
+    runs_model: ClassVar[bool] = False
+    """Whether a model runs in this process, so that workers may hold it as well."""
 
     @abstractmethod
     def write(self, sources: Sequence[Source]) -> Iterator[tuple[int, Summary]]:
@@ -247,7 +254,7 @@ class Summarizer(Component):
             return
         with progress(f"writing ({self.estimate(sources) or self.type})", len(keys)) as advance:
             start = time.perf_counter()
-            for number, summary in self.write(sources):
+            for number, summary in self._written(sources):
                 key = keys[number]
                 made[key] = replace(summary, texts=tuple(text for text in summary.texts if text.strip()))
                 if not made[key].texts:
@@ -257,6 +264,19 @@ class Summarizer(Component):
                     values.put([(key, json.dumps(asdict(made[key]), ensure_ascii=False).encode())], seconds=now - start)
                     start = now
                 advance(1)
+
+    def _written(self, sources: Sequence[Source]) -> Iterator[tuple[int, Summary]]:
+        """:meth:`write`, wherever it is done: elsewhere only by models that run there, since those that are asked over
+        the network have limits that workers do not know of.
+        """
+        execution = executed_elsewhere(self) if self.runs_model else None
+        if execution is None:
+            yield from self.write(sources)
+            return
+        blocks = [list(sources[first : first + _BLOCK]) for first in range(0, len(sources), _BLOCK)]
+        for block, written in execution.done(self, [("write", (part,)) for part in blocks]):
+            for number, summary in written:
+                yield block * _BLOCK + number, summary
 
     def _report(self, failed: Mapping[str, str], n: int, *, strict: bool, otherwise: str) -> None:
         if not failed:

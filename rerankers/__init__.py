@@ -16,12 +16,15 @@ if TYPE_CHECKING:
     from rag.rerankers.cur.matrix_factorisation import MatrixFactorization
     from rag.rerankers.cur.presets import ADACUR, ANNCUR, AXN
     from rag.rerankers.cur.stage import CUR
+    from rag.rerankers.distilled.scorer import DistilledScorer
     from rag.rerankers.diversity.dpp import DPP
     from rag.rerankers.diversity.facility_location import FacilityLocation
     from rag.rerankers.diversity.mmr import MMR
     from rag.rerankers.fine_tuned.embedder import FineTunedEmbedder
     from rag.rerankers.fine_tuned.scorer import FineTunedScorer
+    from rag.rerankers.fine_tuned.token_head import TokenHead
     from rag.rerankers.graph_adaptive import GraphAdaptive
+    from rag.rerankers.graph_rank import GraphRank
     from rag.rerankers.learned_rank.stage import LearnedRank
     from rag.rerankers.max_sim import MaxSim
     from rag.rerankers.rerank import Rerank
@@ -37,17 +40,20 @@ __all__ = [
     "CallableScorer",
     "Cascade",
     "CrossEncoderScorer",
+    "DistilledScorer",
     "EmbeddingFactors",
     "FacilityLocation",
     "Factors",
     "FineTunedEmbedder",
     "FineTunedScorer",
     "GraphAdaptive",
+    "GraphRank",
     "LearnedRank",
     "MatrixFactorization",
     "MaxSim",
     "Rerank",
     "Scorer",
+    "TokenHead",
 ]
 
 __getattr__, __dir__ = lazy_attributes(
@@ -60,6 +66,7 @@ __getattr__, __dir__ = lazy_attributes(
         "CallableScorer": "rag.rerankers.callable",
         "Cascade": "rag.rerankers.cascade",
         "CrossEncoderScorer": "rag.rerankers.cross_encoder",
+        "DistilledScorer": "rag.rerankers.distilled.scorer",
         "DPP": "rag.rerankers.diversity.dpp",
         "FacilityLocation": "rag.rerankers.diversity.facility_location",
         "MMR": "rag.rerankers.diversity.mmr",
@@ -69,10 +76,12 @@ __getattr__, __dir__ = lazy_attributes(
         "FineTunedEmbedder": "rag.rerankers.fine_tuned.embedder",
         "FineTunedScorer": "rag.rerankers.fine_tuned.scorer",
         "GraphAdaptive": "rag.rerankers.graph_adaptive",
+        "GraphRank": "rag.rerankers.graph_rank",
         "LearnedRank": "rag.rerankers.learned_rank.stage",
         "MatrixFactorization": "rag.rerankers.cur.matrix_factorisation",
         "MaxSim": "rag.rerankers.max_sim",
         "Rerank": "rag.rerankers.rerank",
         "Scorer": "rag.rerankers.base",
+        "TokenHead": "rag.rerankers.fine_tuned.token_head",
     },
 )

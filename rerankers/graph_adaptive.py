@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
-from rag.candidates import PADDING, Candidates, Floats, Ints, Vectors
+from rag.candidates import PADDING, Candidates, Floats, Ints
 from rag.component import Inherited
-from rag.component.inheritance import given
 from rag.corpus.passages import Passages
 from rag.embedders.base import Embedder
-from rag.errors import NotFittedError
+from rag.on_neighbors import OnNeighbors
 from rag.rerankers.base import Scorer
 from rag.rerankers.cur.items import Mask
 from rag.rerankers.scoring import ScoringStage
-from rag.store.fingerprint import fingerprint
 from rag.tables import is_in
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
-    from rag.fitting import FitContext, UpdateContext
 
-__all__ = ["GraphAdaptive", "nearest_neighbors"]
-
-_EXACT = 100_000
-"""Passages up to which neighbours are found by comparing all with all."""
+__all__ = ["GraphAdaptive"]
 
 
-class GraphAdaptive(ScoringStage):
+class GraphAdaptive(OnNeighbors, ScoringStage):
     """Scores the first stage's list and the neighbours of what scored best in turns (GAR: MacAvaney, Tonellotto and
     Macdonald, CIKM 2022).
 
@@ -49,7 +42,6 @@ class GraphAdaptive(ScoringStage):
     """
 
     type = "graph_adaptive"
-    needs = frozenset({"corpus"})
 
     def __init__(
         self,
@@ -68,50 +60,9 @@ class GraphAdaptive(ScoringStage):
         self.batch_size = batch_size
         self.top_k = top_k
         self._check_top_k()
-        self._graph: Ints | None = None
-
-    def fit(self, context: FitContext) -> None:
-        super().fit(context)
-
-        embedder = given(self.embedder, self)
-
-        def make() -> Ints:
-            return nearest_neighbors(context.embed_passages(embedder), self.neighbours)
-
-        if context.store is None or not embedder.spec.is_serializable:
-            self._graph = make()
-            return
-        # The graph is the same whatever scorer and budget it is walked with.
-        key = fingerprint([embedder.spec.cache_key, context.passages.fingerprint, self.neighbours])
-        description = f"{self.neighbours} neighbours of {len(context.passages)} passages by {embedder!r}"
-        folder = context.store.artifact(
-            "graph", key, lambda path: np.save(path / "graph.npy", make()), description=description
-        )
-        self._graph = np.load(folder / "graph.npy", mmap_mode="r")
-
-    def update(self, context: UpdateContext, kept: Ints) -> None:
-        if len(kept) == len(self.passages) == len(context.passages):
-            for _, child in self.spec.children():
-                context.fit(child)
-            self._passages = context.passages
-            context.keep(self)
-        else:
-            self.fit(context)
-
-    @property
-    def _caches_state(self) -> bool:
-        """The graph is kept by itself."""
-        return False
-
-    def save_state(self, folder: Path) -> None:
-        np.save(folder / "graph.npy", self._fitted())
-
-    def load_state(self, folder: Any, context: FitContext) -> None:
-        super().load_state(folder, context)
-        self._graph = np.load(Path(folder) / "graph.npy", mmap_mode="r")
 
     def process(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
-        graph, listed = self._fitted(), candidates.passages
+        graph, listed = self.graph, candidates.passages
         taken = np.full((len(batch), 0), PADDING, dtype=np.int64)
         exact = np.full((len(batch), 0), -np.inf, dtype=np.float32)
         allowed = _allowed(batch, self.passages)
@@ -130,34 +81,6 @@ class GraphAdaptive(ScoringStage):
             turn, left = turn + 1, left - (picks >= 0).sum(axis=1)
         owners = np.where(taken >= 0, self.passages.document[np.maximum(taken, 0)], PADDING)
         return Candidates.from_scores(owners, exact, taken).best_per_document(self.top_k or self.budget)
-
-    def _fitted(self) -> Ints:
-        if self._graph is None:
-            raise NotFittedError.of(self)
-        return self._graph
-
-
-def nearest_neighbors(vectors: Vectors, k: int) -> Ints:
-    """The ``k`` passages with the largest cosines to each, itself left out: int32 [n, k], -1 where there are fewer.
-
-    All are compared with all up to 100,000 passages; above that HNSW finds nearly all of them.
-    """
-    import faiss
-
-    n, d = vectors.shape
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled = np.ascontiguousarray(vectors / np.where(norms == 0, 1, norms), dtype=np.float32)
-    if n <= _EXACT:
-        index: Any = faiss.IndexFlatIP(d)
-    else:
-        index = faiss.IndexHNSWFlat(d, 32, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efSearch = max(64, 2 * k)
-    index.add(scaled)
-    _, nearest = index.search(scaled, min(k + 1, n))
-    nearest[nearest == np.arange(n)[:, None]] = -1
-    order = np.argsort(nearest < 0, axis=1, kind="stable")[:, :k]
-    near = np.take_along_axis(nearest, order, 1).astype(np.int32)
-    return np.pad(near, ((0, 0), (0, k - near.shape[1])), constant_values=-1)
 
 
 def _head(listed: Ints, taken: Ints, size: int) -> Ints:

@@ -8,6 +8,8 @@ from rag._lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from rag.retrievers.bm25 import BM25
+    from rag.retrievers.centroid_interaction import CentroidInteraction
+    from rag.retrievers.decomposed import Decomposed
     from rag.retrievers.dense import Dense
     from rag.retrievers.feedback import Feedback
     from rag.retrievers.fusion.base import Fusion
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from rag.retrievers.fusion.min_max import MinMax
     from rag.retrievers.fusion.rrf import RRF
     from rag.retrievers.fusion.z_score import ZScore
+    from rag.retrievers.graph_rank import GraphRank
     from rag.retrievers.hybrid import Hybrid
     from rag.retrievers.indexes.auto import Auto
     from rag.retrievers.indexes.base import Index
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from rag.retrievers.indexes.ivf_flat import IVFFlat
     from rag.retrievers.indexes.ivf_pq import IVFPQ
     from rag.retrievers.indexes.lsh import LSH
+    from rag.retrievers.indexes.milvus.index import Milvus
     from rag.retrievers.indexes.nsg import NSG
     from rag.retrievers.indexes.pgvector import PgVector
     from rag.retrievers.indexes.rabitq import RaBitQ
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from rag.retrievers.key_spaces.title import TitleKey
     from rag.retrievers.keyed import Keyed
     from rag.retrievers.late_interaction import LateInteraction
+    from rag.retrievers.milvus_bm25 import MilvusBM25
     from rag.retrievers.query_memory import QueryMemory
     from rag.retrievers.run import Run
     from rag.retrievers.sparse import Sparse
@@ -49,11 +54,14 @@ __all__ = [
     "NSG",
     "RRF",
     "Auto",
+    "CentroidInteraction",
+    "Decomposed",
     "Dense",
     "Factory",
     "Feedback",
     "Flat",
     "Fusion",
+    "GraphRank",
     "Hybrid",
     "IVFFastScan",
     "IVFFlat",
@@ -62,6 +70,8 @@ __all__ = [
     "Keyed",
     "LateInteraction",
     "Learned",
+    "Milvus",
+    "MilvusBM25",
     "MinMax",
     "PgVector",
     "PseudoQueriesKey",
@@ -82,11 +92,14 @@ __getattr__, __dir__ = lazy_attributes(
     __name__,
     {
         "BM25": "rag.retrievers.bm25",
+        "CentroidInteraction": "rag.retrievers.centroid_interaction",
+        "Decomposed": "rag.retrievers.decomposed",
         "Dense": "rag.retrievers.dense",
         "Factory": "rag.retrievers.indexes.factory",
         "Feedback": "rag.retrievers.feedback",
         "Flat": "rag.retrievers.indexes.flat",
         "Fusion": "rag.retrievers.fusion.base",
+        "GraphRank": "rag.retrievers.graph_rank",
         "HNSW": "rag.retrievers.indexes.hnsw",
         "Auto": "rag.retrievers.indexes.auto",
         "IVFFlat": "rag.retrievers.indexes.ivf_flat",
@@ -94,6 +107,8 @@ __getattr__, __dir__ = lazy_attributes(
         "IVFFastScan": "rag.retrievers.indexes.ivf_fastscan",
         "LSH": "rag.retrievers.indexes.lsh",
         "NSG": "rag.retrievers.indexes.nsg",
+        "Milvus": "rag.retrievers.indexes.milvus.index",
+        "MilvusBM25": "rag.retrievers.milvus_bm25",
         "PgVector": "rag.retrievers.indexes.pgvector",
         "RaBitQ": "rag.retrievers.indexes.rabitq",
         "Run": "rag.retrievers.run",

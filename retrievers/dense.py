@@ -64,7 +64,7 @@ class Dense(TakesFeedback):
         self._passages: Passages | None = None
 
     def _preflight(self) -> None:
-        if self.embedder.token_source is not None and self.metric == "cosine":
+        if self.embedder.length_counts and self.metric == "cosine":
             raise ConfigError(
                 f"must be inner_product with {self.embedder.spec.label}: the length of its vectors counts",
                 parameter="metric",

@@ -45,6 +45,7 @@ class TransformersSummarizer(Summarizer):
     """
 
     type = "transformers"
+    runs_model = True
     _libraries = ("transformers",)
 
     def __init__(

@@ -17,6 +17,7 @@ from importlib.metadata import EntryPoint, entry_points
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.milvus import MilvusLite, milvus_server
 from tests.postgres import PostgresServer, postgres_server
 
 settings.register_profile(
@@ -65,6 +66,13 @@ def _own_components() -> Iterator[None]:
 def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server with pgvector; each process of the tests that needs one starts its own."""
     with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def milvus() -> Iterator[MilvusLite]:
+    """A server of milvus-lite; each process of the tests that needs one starts its own."""
+    with milvus_server() as server:
         yield server
 
 

@@ -104,7 +104,7 @@ def sparse_autoencoder(words: list[str], folder: Path) -> str:
     return str(folder / "csr")
 
 
-def multi_vector(words: list[str], folder: Path, *, dimension: int = 8) -> str:
+def multi_vector(words: list[str], folder: Path, *, dimension: int = 8, skipped: Iterable[str] = ()) -> str:
     """A late-interaction checkpoint, as ``MultiVectorEncoder`` saves it: a projection of 32 to 8 dimensions."""
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
     from sentence_transformers.base.modules.dense import Dense
@@ -113,7 +113,12 @@ def multi_vector(words: list[str], folder: Path, *, dimension: int = 8) -> str:
 
     transformer = SentenceTransformer(encoder(words, folder), device="cpu")[0]
     project = Dense(32, dimension, bias=False, activation_function=None, module_input_name="token_embeddings")
-    modules = [transformer, project, MultiVectorMask(), Normalize(module_input_name="token_embeddings")]
+    modules = [
+        transformer,
+        project,
+        MultiVectorMask(list(skipped) or None),
+        Normalize(module_input_name="token_embeddings"),
+    ]
     MultiVectorEncoder(modules=modules, device="cpu").save(str(folder / "colbert"), create_model_card=False)
     return str(folder / "colbert")
 

@@ -37,7 +37,7 @@ _MENU = {
     "Notebooks": [f"notebooks/{name}" for name in ("first-pipeline", "evaluation", "tuning", "langchain")],
     "Understand": [
         "architecture", "indexes", "learning", "cur", "filters", "summaries", "late-interaction", "sparse", "diversity",
-        "answers", "speed", "measures", "compare",
+        "several-documents", "answers", "speed", "measures", "compare",
     ],
     "Reference": ["reference/commands", "reference/components", "reference/python", "reference/errors", "run-folder"],
     "Measured": ["benchmarks/README", "other-frameworks", "changelog"],

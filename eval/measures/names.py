@@ -8,7 +8,7 @@ from typing import Any
 from rag.arguments import refuses_unknown
 from rag.errors import ConfigError, did_you_mean, first_line
 from rag.eval.datasets.qrels import MOST
-from rag.eval.measures.own import computed_here
+from rag.eval.measures.own import computed_here, registry
 from rag.eval.measures.values import per_query
 
 __all__ = ["DEFAULT_MEASURES", "parse_measures"]
@@ -61,12 +61,12 @@ def _parsed(name: str) -> Any:
     """Parse one measure, with its parameters in range and a provider that computes it."""
     import ir_measures
 
-    registry = ir_measures.measures.registry
+    known = registry()
     try:
         measure = ir_measures.parse_measure(name)
     except (NameError, ValueError, SyntaxError, AssertionError, KeyError, TypeError) as error:
         base = name.partition("@")[0].partition("(")[0]
-        hint = did_you_mean(base, registry) if base not in registry else f": {error}"
+        hint = did_you_mean(base, known) if base not in known else f": {error}"
         raise ConfigError(f"unknown measure '{name}'{hint}", parameter="measures") from None
     if fault := _fault(measure):
         raise ConfigError(f"measure '{name}': {fault}", parameter="measures")

@@ -3,7 +3,7 @@
 Each is a function of one query: of the measure with its parameters, the grades by document id, and the returned
 document ids in order. ``ERR`` and ``nDCG(dcg='exp-log2')`` are gdeval's, which ir_measures runs as a Perl script that
 only accepts numeric query ids; ``RBP`` is cwl_eval's; for ``Accuracy`` and ``Judged`` ir_measures divides by zero
-where nothing, or nothing irrelevant, was returned.
+where nothing, or nothing irrelevant, was returned. ``Whole`` is not among its measures: :func:`registry`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from rag.candidates import Ints
 
-__all__ = ["ERR_HIGHEST", "Compute", "computed_here"]
+__all__ = ["ERR_HIGHEST", "Compute", "computed_here", "registry"]
 
 Compute = Callable[[Any, Mapping[str, int], Sequence[str]], float]
 """Function for the value of a measure for a query, of (measure, grade by document id, ids as returned)."""
@@ -31,6 +31,22 @@ def computed_here(measure: Any) -> Compute | None:
     if measure.NAME == "RBP" and "rel" not in measure.params:
         return None
     return _COMPUTED.get(measure.NAME)
+
+
+def registry() -> Mapping[str, Any]:
+    """The measures of ir_measures by name, with ``Whole``, which is registered there when first asked for."""
+    import ir_measures
+
+    measures: Any = ir_measures.measures
+    parameters = {
+        "cutoff": measures.ParamInfo(dtype=int, required=False, desc="ranking cutoff threshold"),
+        "rel": measures.ParamInfo(dtype=int, default=1, desc="minimum grade of a relevant document"),
+    }
+    if "Whole" not in measures.registry:
+        own = {"NAME": "Whole", "__name__": "Whole", "SUPPORTED_PARAMS": parameters}
+        measures.register(type("_Whole", (measures.Measure,), own), name="Whole")
+    known: Mapping[str, Any] = measures.registry
+    return known
 
 
 def _exponential_ndcg(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> float:
@@ -82,6 +98,12 @@ def _judged(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> f
     return sum(document in grades for document in top) / len(top) if top else 0.0
 
 
+def _whole(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> float:
+    """1 if all relevant documents were returned, 0 otherwise, and where there is none."""
+    needed = {document for document, grade in grades.items() if grade >= measure["rel"]}
+    return float(bool(needed) and needed <= set(ranked[: measure.params.get("cutoff")]))
+
+
 def _n_relevant(measure: Any, grades: Mapping[str, int], ranked: Sequence[str]) -> float:
     """Number of relevant documents, returned or not."""
     return float(sum(grade >= measure["rel"] for grade in grades.values()))
@@ -103,6 +125,7 @@ _COMPUTED: dict[str, Compute] = {
     "RBP": _rbp,
     "Accuracy": _accuracy,
     "Judged": _judged,
+    "Whole": _whole,
     "NumRel": _n_relevant,
     "NumQ": _counted,
 }

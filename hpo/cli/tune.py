@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from rag.cli.execution import OnOption
 from rag.cli.options import JsonOption, SetOption, StoreOption
 
 __all__ = ["tune"]
@@ -54,12 +55,14 @@ def tune(
     overrides: SetOption = None,
     as_json: JsonOption = False,
     store: StoreOption = None,
+    on: OnOption = "local",
 ) -> None:
     """Try configurations of a pipeline, choose on the tuning queries, report on the test queries.
 
     With the same --out a stopped sweep resumes.
     """
     from rag.cli.console import print_json, progress, status
+    from rag.cli.execution import cluster_on
     from rag.cli.store import open_store
     from rag.errors import ConfigError
     from rag.hpo.cli.shown import print_plan, print_result
@@ -68,8 +71,8 @@ def tune(
     if auto:
         from rag.hpo.cli.auto import Request, tune_auto
 
-        if trials is not None or workers > 1 or retry_failed:
-            raise ConfigError("--auto excludes --trials, --workers and --retry-failed")
+        if trials is not None or workers > 1 or retry_failed or on != "local":
+            raise ConfigError("--auto excludes --trials, --workers, --retry-failed and --on")
         asked = Request(sweep, dataset, budget or "10m", objective, plan, write, scorer or (), encoder or ())
         tune_auto(asked, folder, list(overrides or ()), storage, trial_timeout, as_json, store)
         return
@@ -108,13 +111,14 @@ def tune(
 
     name = str(dataset or request.dataset)
     target = folder or Path("sweeps") / f"{sweep.stem}-{Path(name).name.replace('/', '-').replace(':', '-')}"
-    with open_store(store) as opened:
+    with open_store(store) as opened, cluster_on(on) as cluster:
         result = run(
             request,
             dataset,
             out=target,
             store=opened,
             workers=workers,
+            execution=cluster,
             retry_failed=retry_failed,
             progress=progress,
             status=status,

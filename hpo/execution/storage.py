@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import re
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-__all__ = ["Explained", "Worker", "locked", "open_storage"]
+__all__ = ["Explained", "Worker", "locked", "locked_storage", "open_storage"]
 
 logger = logging.getLogger("rag.tune")
 
@@ -121,6 +122,44 @@ def locked(path: Path) -> Iterator[None]:
             yield
     except Timeout:
         raise ArtifactError(f"{path}: the sweep is locked by another process, which may hang") from None
+
+
+@contextmanager
+def locked_storage(storage: BaseStorage, name: str) -> Iterator[None]:
+    """Be the only process of all machines that share a database server, while inside; other storages have no such lock.
+
+    Args:
+        storage: The storage.
+        name: Of the sweep.
+
+    Raises:
+        ArtifactError: The server cannot be reached.
+    """
+    engine = getattr(storage, "engine", None)
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+    server = engine.dialect.name if engine is not None else ""
+    statements = {
+        "postgresql": (f"SELECT pg_advisory_lock({key})", f"SELECT pg_advisory_unlock({key})"),
+        "mysql": (f"SELECT GET_LOCK('rag{key}', {_SECONDS:.0f})", f"SELECT RELEASE_LOCK('rag{key}')"),
+    }
+    if server not in statements:
+        yield
+        return
+    assert engine is not None
+    from sqlalchemy.exc import SQLAlchemyError
+
+    lock, unlock = statements[server]
+    try:
+        connection = engine.connect()
+        connection.exec_driver_sql(lock)
+    except SQLAlchemyError as error:
+        raise ArtifactError(f"the sweep's storage failed: {first_line(error)}; start again to go on") from None
+    try:
+        yield
+    finally:
+        with contextlib.suppress(SQLAlchemyError):  # a lost connection holds no lock
+            connection.exec_driver_sql(unlock)
+            connection.close()
 
 
 class Worker:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rag.errors import ArtifactError, ConfigError
 from rag.hpo.execution.identity import identity_of
 from rag.hpo.execution.opening import Opening
 from rag.hpo.execution.recovery import config_of, content_of, failure_of
-from rag.hpo.execution.storage import Explained, Worker, locked, open_storage
+from rag.hpo.execution.storage import Explained, Worker, locked, locked_storage, open_storage
 from rag.hpo.execution.trial import Bench, Measured
 from rag.hpo.execution.trials import (
     Asked,
@@ -284,8 +285,10 @@ class SweepStudy:
             attributes = {"deaths": deaths or dead.user_attrs.get("deaths"), "extra": is_extra(dead)}
             self.study.enqueue_trial(once_more, user_attrs={name: value for name, value in attributes.items() if value})
 
-    def _alone(self) -> Any:
-        return locked(self.folder / "study.lock")
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with locked(self.folder / "study.lock"), locked_storage(self.storage, self.sweep.name):
+            yield
 
 
 def _is_stuck(trials: Sequence[FrozenTrial]) -> bool:

@@ -11,17 +11,19 @@ import logging
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING, Protocol
 
-from rag.errors import ArtifactError, RagError
+from rag.errors import ArtifactError, Mistakes, RagError
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.load import load_dataset
 from rag.hpo.execution.recovery import TrialTimeoutError
@@ -29,9 +31,13 @@ from rag.hpo.execution.storage import Worker
 from rag.hpo.execution.study import SweepStudy
 from rag.hpo.execution.trial import Bench
 from rag.hpo.sweep import Sweep
-from rag.store.store import Mode, Store
+from rag.store.opening import store_at
+from rag.store.store import Mode
 
-__all__ = ["Job", "supervise"]
+if TYPE_CHECKING:
+    from rag.cluster import Ray
+
+__all__ = ["Job", "started_by", "supervise"]
 
 logger = logging.getLogger("rag.tune")
 
@@ -51,7 +57,7 @@ class Job:
         sweep: The sweep.
         dataset: The dataset, or its folder, file or name.
         folder: Folder of the sweep.
-        store: Folder of the store; None without a store.
+        store: Folder or URL of the store; None without a store.
         mode: Mode of the store.
         deadline: Time after which no trial is started, by :func:`time.monotonic`, shared by all processes of a machine.
         study: Name of the study in the storage.
@@ -61,14 +67,37 @@ class Job:
     sweep: Sweep
     dataset: Dataset | str | Path
     folder: Path
-    store: Path | None
+    store: str | None
     mode: Mode
     deadline: float | None
     study: str
     run: Callable[[SweepStudy, Bench, float | None], None]
 
 
-def supervise(study: SweepStudy, job: Job, n: int, tick: Callable[[], None]) -> None:
+class Process(Protocol):
+    """A worker, as :mod:`multiprocessing` has it, here or on another machine."""
+
+    @property
+    def exitcode(self) -> int | None:
+        """0 when it has ended well, None while it has not ended."""
+
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        ...
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until it has ended."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
+
+
+def supervise(
+    study: SweepStudy, job: Job, n: int, tick: Callable[[], None], start: Callable[[Job, str], Process] | None = None
+) -> None:
     """Have workers run trials until the sweep is complete.
 
     Args:
@@ -76,11 +105,12 @@ def supervise(study: SweepStudy, job: Job, n: int, tick: Callable[[], None]) -> 
         job: The task of each worker.
         n: Number of workers at a time.
         tick: Called several times per second.
+        start: Starts a worker with an id; by default as a process of this machine.
 
     Raises:
         ArtifactError: Workers die before taking a trial.
     """
-    with _Team(study, job, n) as team, _terminated():
+    with _Team(study, job, n, start or partial(_spawned, n=n)) as team, _terminated():
         while team.look():
             tick()
             time.sleep(_LOOK_EVERY)
@@ -90,9 +120,9 @@ def supervise(study: SweepStudy, job: Job, n: int, tick: Callable[[], None]) -> 
 class _Team:
     """The live workers, by id."""
 
-    def __init__(self, study: SweepStudy, job: Job, n: int) -> None:
-        self.study, self.job, self.n = study, job, n
-        self.workers: dict[str, BaseProcess] = {}
+    def __init__(self, study: SweepStudy, job: Job, n: int, start: Callable[[Job, str], Process]) -> None:
+        self.study, self.job, self.n, self.start = study, job, n, start
+        self.workers: dict[str, Process] = {}
         self.stillborn = 0
         self._checked = 0.0
 
@@ -119,7 +149,7 @@ class _Team:
                 process.join()
                 del self.workers[id]
                 if process.exitcode:
-                    self._died(id, process.exitcode)
+                    self._died(id, process.exitcode, getattr(process, "reason", ""))
         self._end_long_trials()
         if not self.workers and self._in_time() and self.study.waiting():
             self._start()  # for trials queued after the last worker ended
@@ -127,13 +157,10 @@ class _Team:
 
     def _start(self) -> None:
         id = Worker.new_id()
-        process = multiprocessing.get_context("spawn").Process(target=_work, args=(self.job, id))
-        with _threads(max(1, (os.cpu_count() or 1) // self.n)):
-            process.start()
-        self.workers[id] = process
+        self.workers[id] = self.start(self.job, id)
 
-    def _died(self, id: str, code: int) -> None:
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+    def _died(self, id: str, code: int, reason: str) -> None:
+        how = reason or (f"signal {-code}" if code < 0 else f"exit code {code}")
         busy = self.study.running(id)
         again = self.study.lost(id, how)
         said = f"; trial {again[0]} is run again" if again else ""
@@ -167,6 +194,43 @@ class _Team:
 
     def _in_time(self) -> bool:
         return self.job.deadline is None or time.monotonic() < self.job.deadline
+
+
+def _spawned(job: Job, id: str, *, n: int) -> Process:
+    process = multiprocessing.get_context("spawn").Process(target=_work, args=(job, id))
+    with _threads(max(1, (os.cpu_count() or 1) // n)):
+        process.start()
+    return process
+
+
+def started_by(ray: Ray, job: Job) -> Callable[[Job, str], Process]:
+    """What starts workers on a Ray cluster.
+
+    Args:
+        ray: The cluster.
+        job: Their task.
+
+    Raises:
+        ConfigError: Its machines cannot reach the trials, or a store in a folder of this one.
+    """
+    mistakes = Mistakes()
+    storage = job.sweep.storage or "journal:"
+    if ray.address != "local":
+        if not storage.startswith(("postgresql", "mysql")):
+            mistakes.add("must be a server's that all machines reach, such as postgresql://... (--storage)", "storage")
+        if job.store is not None and "://" not in job.store:
+            mistakes.add(
+                f"the folder {job.store} is on this machine only: name a bucket (--store s3://BUCKET/PREFIX), or "
+                "--store off",
+                "store",
+            )
+    mistakes.check()
+
+    def start(job: Job, id: str) -> Process:
+        left = None if job.deadline is None else max(0.0, job.deadline - time.monotonic())
+        return ray.start(_work_there, job, id, left, ray.address == "local")
+
+    return start
 
 
 @contextmanager
@@ -206,16 +270,33 @@ def _terminated() -> Iterator[None]:
 def _work(job: Job, id: str) -> None:
     _end_with_parent()
     try:
-        with ExitStack() as stack, suppress(KeyboardInterrupt):
-            data = job.dataset if isinstance(job.dataset, Dataset) else load_dataset(job.dataset)
-            store = None if job.store is None else stack.enter_context(Store(job.store, mode=job.mode))
-            bench = Bench(job.sweep, data, store)
-            study = SweepStudy(job.sweep, bench, job.folder, name=job.study, worker=id)
-            stack.callback(study.close)
-            job.run(study, bench, job.deadline)
+        _run_trials(job, id)
     except RagError as error:
         logger.error("%s", error)  # noqa: TRY400 - no traceback: it is for people
         raise SystemExit(2) from None
+
+
+def _work_there(job: Job, id: str, left: float | None, same_machine: bool) -> None:
+    """The same on a worker of a cluster, with so many seconds left, and without this machine's folders."""
+    deadline = None if left is None else time.monotonic() + left
+    with ExitStack() as stack:
+        folder = job.folder if same_machine else Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        _run_trials(replace(job, deadline=deadline, folder=folder), id, supervised=not same_machine)
+
+
+def _run_trials(job: Job, id: str, *, supervised: bool = False) -> None:
+    """Run trials until the sweep is complete. Whether a worker is alive that is ``supervised`` on another machine only
+    its supervisor says, since nobody else sees the lock that it holds.
+    """
+    with ExitStack() as stack, suppress(KeyboardInterrupt):
+        data = job.dataset if isinstance(job.dataset, Dataset) else load_dataset(job.dataset)
+        store = None if job.store is None else stack.enter_context(store_at(job.store, mode=job.mode))
+        bench = Bench(job.sweep, data, store)
+        study = SweepStudy(job.sweep, bench, job.folder, name=job.study, worker=id)
+        stack.callback(study.close)
+        if supervised:
+            study.worker.host = id
+        job.run(study, bench, job.deadline)
 
 
 def _end_with_parent() -> None:

@@ -26,10 +26,12 @@ class Tried:
         point: The point.
         score: The value of the first objective, higher is better; minus infinity for a trial that failed or was stopped
             early, None while it runs.
+        values: Values of all objectives of a complete trial, higher is better; else empty.
     """
 
     point: Point
     score: float | None
+    values: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,16 +61,18 @@ class History:
         from optuna.study import StudyDirection
         from optuna.trial import TrialState
 
-        sign = -1.0 if study.directions[0] == StudyDirection.MINIMIZE else 1.0
+        signs = [-1.0 if direction == StudyDirection.MINIMIZE else 1.0 for direction in study.directions]
         tried: dict[PointKey, Tried] = {}
         for trial in study.get_trials(deepcopy=False):
             if trial.state == TrialState.WAITING or trial.user_attrs.get("died") or not trial.params:
                 continue
             score: float | None = -np.inf
+            values: tuple[float, ...] = ()
             if trial.state == TrialState.COMPLETE:
-                score = sign * trial.values[0]
+                values = tuple(sign * value for sign, value in zip(signs, trial.values, strict=True))
+                score = values[0]
             elif trial.state == TrialState.RUNNING:
                 score = None
             point = space.written(trial.params)
-            tried.setdefault(point_key(point), Tried(point, score))
+            tried.setdefault(point_key(point), Tried(point, score, values))
         return cls(list(tried.values()))

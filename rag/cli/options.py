@@ -42,8 +42,9 @@ StoreOption = Annotated[
     str | None,
     typer.Option(
         "--store",
-        metavar="DIR",
-        help="Folder in which vectors and indexes are cached; 'off' caches nothing. "
+        metavar="DIR|URL",
+        help="Where vectors and indexes are kept and found again: a folder, or s3://BUCKET/PREFIX, which machines "
+        "share; 'off' keeps nothing. "
         "Default: $RAG_STORE, or rag in the user's cache folder.",
     ),
 ]

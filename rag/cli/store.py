@@ -36,7 +36,7 @@ def open_store(option: str | None, mode: Mode = "use") -> Iterator[Store | None]
     """The store that ``--store`` or ``RAG_STORE`` names, else the user's own; None for ``off``, or when the user's own
     cannot be made and nobody asked for it.
     """
-    from rag.store.store import Store
+    from rag.store.opening import store_at
 
     named = option or os.environ.get("RAG_STORE")
     if named == "off":
@@ -45,7 +45,7 @@ def open_store(option: str | None, mode: Mode = "use") -> Iterator[Store | None]
         yield None
         return
     try:
-        store = Store(named, mode=mode)
+        store = store_at(named, mode=mode)
     except ArtifactError as error:
         if named:
             raise
@@ -134,6 +134,37 @@ def verify(folder: StoreFolder = None) -> None:
     if damaged:
         raise ArtifactError("\n".join(damaged))
     echo(f"{store.root}: {len(list(store.entries()))} entries, all whole")
+
+
+Url = Annotated[str, typer.Argument(metavar="URL", help="s3://BUCKET/PREFIX, gs://..., az://... or file:///FOLDER.")]
+
+
+@app.command()
+def push(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A store.")],
+    url: Url,
+) -> None:
+    """Upload what a bucket has not. Stopped in the middle, it goes on there; checksums are compared."""
+    from rag.store.shared import Bucket, push
+
+    with _existing(folder) as store:
+        done = push(store, Bucket(url), progress=progress)
+    echo(f"uploaded {done.artifacts} artifacts and {done.values:,} values; {done.there} artifacts were there")
+
+
+@app.command()
+def pull(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A store; made when missing.")],
+    url: Url,
+) -> None:
+    """Download what a store has not. Stopped in the middle, it goes on there; checksums are compared."""
+    from rag.store.shared import Bucket, pull
+    from rag.store.store import Store
+
+    bucket = Bucket(url)
+    with Store(folder) as store:
+        done = pull(bucket, store, progress=progress)
+    echo(f"fetched {done.artifacts} artifacts and {done.values:,} values; {done.there} artifacts were there")
 
 
 def _existing(folder: Path | None) -> Store:

@@ -7,9 +7,10 @@ import logging
 import os
 import socket
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from rag.cluster.task import RayTask
 from rag.errors import ConfigError, MissingExtraError, ServerError, first_line, system_message
 from rag.execution import Call, Execution
 
@@ -116,6 +117,26 @@ class Ray(Execution):
                 left -= 1
                 yield done, value
 
+    def start(self, function: Callable[..., object], *arguments: Any) -> RayTask:
+        """Call a function on a worker, which has a core (or a GPU, where there are some) for it. It is not repeated.
+
+        Raises:
+            ServerError: The cluster cannot be reached.
+        """
+        ray = self._connected()
+        needs = {"num_gpus": 1} if int(ray.cluster_resources().get("GPU", 0)) else {"num_cpus": 1}
+        return RayTask(ray, ray.remote(max_retries=0, **needs)(function).remote(*arguments))
+
+    @property
+    def size(self) -> int:
+        """GPUs of the cluster, or cores where there is none.
+
+        Raises:
+            ServerError: The cluster cannot be reached.
+        """
+        there = self._connected().cluster_resources()
+        return int(there.get("GPU", 0)) or max(1, int(there.get("CPU", 1)))
+
     def __str__(self) -> str:
         return f"Ray at {self.address}"
 
@@ -168,9 +189,9 @@ class Ray(Execution):
         if key not in self._actors:
             from rag.cluster.work import Work
 
-            ray, there = self._ray, self._ray.cluster_resources()
-            gpus = int(there.get("GPU", 0))
-            n = self.workers or gpus or max(1, int(there.get("CPU", 1)))
+            ray = self._ray
+            gpus = int(ray.cluster_resources().get("GPU", 0))
+            n = self.workers or self.size
             one = {"num_gpus": 1} if gpus else {"num_cpus": 1}
             actor = ray.remote(max_restarts=-1, max_task_retries=0, **one)(Work)
             for others in self._actors.values():  # they hold the cores

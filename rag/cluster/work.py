@@ -12,6 +12,7 @@ from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
 from rag.fitting import FitContext
 from rag.registry import component_class
+from rag.summarizer import Source, Summary
 from rag.types import Document, Query
 
 __all__ = ["Work"]
@@ -38,6 +39,10 @@ class Work:
         """Vectors of texts as of documents."""
         vectors: Vectors = self._component.embed_documents(texts)
         return vectors
+
+    def write(self, sources: list[Source]) -> list[tuple[int, Summary]]:
+        """Summaries of sources, with their numbers."""
+        return list(self._component.write(sources))
 
     def score(self, queries: list[str], texts: list[str]) -> Floats:
         """Scores of (query, text) pairs, which come sorted by query."""

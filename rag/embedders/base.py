@@ -41,6 +41,9 @@ class Embedder(Component):
     has_tokens: ClassVar[bool] = False
     """Whether :meth:`tokenizer` gives one; known without loading anything."""
 
+    length_counts: ClassVar[bool] = False
+    """Whether vectors are compared by inner product, because their lengths mean something."""
+
     @property
     @abstractmethod
     def dimension(self) -> int:
@@ -149,6 +152,17 @@ class TokenVectors:
         tokens = np.repeat(self.ends[rows] - ends[:-1], lengths) + np.arange(ends[-1])
         return TokenVectors(self.vectors[tokens], ends)
 
+    def pooled(self) -> Vectors:
+        """Unit vectors of the texts, the means of their tokens', float32 [n, d]; zero for a text without a token."""
+        lengths = np.diff(self.ends)
+        sums = np.zeros((len(lengths), self.vectors.shape[1]), dtype=np.float32)
+        has_tokens = lengths > 0
+        if has_tokens.any():
+            starts = self.ends[:-1][has_tokens]
+            sums[has_tokens] = np.add.reduceat(self.vectors.astype(np.float32), starts, axis=0)
+        sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+        return sums
+
     @classmethod
     def concatenate(cls, parts: Sequence[TokenVectors]) -> TokenVectors:
         lengths = np.concatenate([np.diff(part.ends) for part in parts])
@@ -161,6 +175,17 @@ class TokenEmbedder(Embedder):
 
     trained_for_max_sim: ClassVar[bool] = False
     """Whether its token vectors were trained to be compared one by one."""
+
+    @property
+    def pools_tokens(self) -> bool:
+        """Whether it merges tokens of passages."""
+        return False
+
+    def remade_tokens(self, tokens: TokenVectors, *, query: bool) -> TokenVectors:
+        """Its token vectors made from those of the :attr:`token_source`: float32 of queries, float16 of passages. For
+        embedders that have such a source.
+        """
+        raise NotImplementedError(f"{self.spec.label} reads texts: it has no token_source")
 
     @abstractmethod
     def embed_query_tokens(self, texts: Sequence[str]) -> TokenVectors:

@@ -15,8 +15,10 @@ __all__ = ["NOTHING", "best_by_max_similarity", "max_similarity"]
 NOTHING = np.float32(-1.0)
 """Score of a passage without a token: as far away as can be."""
 
-_BLOCK = 1 << 24
-"""Numbers held at a time: 64 MiB of float32."""
+_BLOCK = 1 << 19
+"""Numbers of token vectors held at a time: 2 MiB of float32 stay near the processor, and in memory that it has."""
+_PRODUCTS = 8
+"""Their products with queries, as a multiple of that."""
 
 
 def max_similarity(queries: TokenVectors, tokens: TokenTable, rows: Ints, passages: Ints) -> Floats:
@@ -62,7 +64,7 @@ def best_by_max_similarity(
     keys, scores = np.empty((len(rows), 0), dtype=np.int64), np.empty((len(rows), 0), dtype=np.float32)
     new_keys: list[Ints] = []
     new_scores: list[Floats] = []
-    for block in _blocks(tokens.ends, among, max(1, _BLOCK // max(len(asked), tokens.dimension))):
+    for block in _blocks(tokens.ends, among, max(1, _BLOCK // max(len(asked) // _PRODUCTS, tokens.dimension))):
         ends, vectors = _gathered(tokens, block)
         new_keys.append(block)
         new_scores.append(_many(asked, own, vectors, ends))

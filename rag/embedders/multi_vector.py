@@ -13,6 +13,7 @@ from pydantic import Field
 from rag.candidates import Vectors
 from rag.component import Runtime
 from rag.embedders.base import TokenEmbedder, TokenVectors
+from rag.embedders.pooled_tokens import merged_tokens
 from rag.errors import ConfigError, ModelError
 from rag.models import (
     Device,
@@ -94,6 +95,10 @@ class MultiVectorEmbedder(TokenEmbedder):
             raise ModelError(f"the model '{self.model}' pools its tokens already: pool_factor must be 1")
         return encoder
 
+    @property
+    def pools_tokens(self) -> bool:
+        return self.pool_factor > 1
+
     def _preflight(self) -> None:
         """Refuse a checkpoint that would get a random projection."""
         model_type = self._settings("config_sentence_transformers.json").get("model_type")
@@ -134,7 +139,7 @@ class MultiVectorEmbedder(TokenEmbedder):
         return None if length is None else int(length)
 
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
-        return _pooled(self.embed_query_tokens(texts))
+        return self.embed_query_tokens(texts).pooled()
 
     def embed_documents(self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None) -> Vectors:
         return self.embed_document_tokens(texts, advance=advance)[1]
@@ -156,22 +161,14 @@ class MultiVectorEmbedder(TokenEmbedder):
                 block = self.encoder.encode_document(
                     [texts[row] for row in rows], batch_size=self.batch_size, show_progress_bar=False
                 )
-            full = [vectors.float().cpu() for vectors in block]  # pooling reads no bfloat16
-            for row, vectors in zip(rows, self._merged(full), strict=True):
-                encoded[row] = vectors.numpy()
+            for row, vectors in zip(rows, block, strict=True):
+                encoded[row] = vectors
             if advance:
                 advance(len(rows))
         tokens = self._joined(encoded)
-        return TokenVectors(tokens.vectors.astype(np.float16), tokens.ends), _pooled(tokens)
-
-    def _merged(self, texts: list[Any]) -> list[Any]:
-        """The texts' token vectors, or the means of their clusters."""
-        if self.pool_factor == 1:
-            return texts
-        from sentence_transformers.multi_vector_encoder.modules.token_pooling import HierarchicalTokenPooling
-
-        merged: list[Any] = HierarchicalTokenPooling(pool_factor=self.pool_factor).pool(texts)
-        return merged
+        if self.pool_factor > 1:
+            tokens = merged_tokens(tokens, self.pool_factor)
+        return TokenVectors(tokens.vectors.astype(np.float16), tokens.ends), tokens.pooled()
 
     def _joined(self, encoded: Any) -> TokenVectors:
         arrays = [np.asarray(tokens.float().cpu() if hasattr(tokens, "cpu") else tokens) for tokens in encoded]
@@ -190,14 +187,3 @@ class MultiVectorEmbedder(TokenEmbedder):
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer
-
-
-def _pooled(tokens: TokenVectors) -> Vectors:
-    """Unit vectors of texts: the mean of their tokens', from the same pass, float32 [n, d]."""
-    lengths = np.diff(tokens.ends)
-    sums = np.zeros((len(lengths), tokens.vectors.shape[1]), dtype=np.float32)
-    has_tokens = lengths > 0
-    if has_tokens.any():
-        sums[has_tokens] = np.add.reduceat(tokens.vectors.astype(np.float32), tokens.ends[:-1][has_tokens], axis=0)
-    sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
-    return sums

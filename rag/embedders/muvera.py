@@ -14,6 +14,7 @@ from rag.component import Need, Tunable
 from rag.embedders.around import AroundEmbedder
 from rag.embedders.base import TokenEmbedder, TokenVectors
 from rag.embedders.fixed_dimensional import FixedDimensional
+from rag.embedders.principal import principal_directions
 from rag.errors import ConfigError, NotFittedError
 from rag.remarks import Remark
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from rag.fitting import FitContext
 
 __all__ = ["MUVERA"]
-
-_SAMPLE = 100_000
-"""Tokens whose principal directions are taken."""
 
 
 class MUVERA(AroundEmbedder):
@@ -50,6 +48,7 @@ class MUVERA(AroundEmbedder):
     """
 
     type = "muvera"
+    length_counts = True
     embedder: TokenEmbedder
 
     def __init__(
@@ -95,7 +94,7 @@ class MUVERA(AroundEmbedder):
                 )
             )
         if self.projection == "svd":
-            self._directions = _principal(context.embed_passage_tokens(self.embedder).vectors, self._width())
+            self._directions = principal_directions(context.embed_passage_tokens(self.embedder).vectors, self._width())
 
     def _width(self) -> int:
         full = self.embedder.dimension
@@ -159,10 +158,3 @@ class MUVERA(AroundEmbedder):
     def load_state(self, folder: Path, context: FitContext) -> None:
         if self.projection == "svd":
             self._directions = np.load(folder / "directions.npy")
-
-
-def _principal(vectors: Vectors, width: int) -> Vectors:
-    """The directions that keep most of the vectors' lengths, float32 [d, width]."""
-    sample = vectors[:: max(1, len(vectors) // _SAMPLE)].astype(np.float64)
-    _, directions = np.linalg.eigh(sample.T @ sample)
-    return np.ascontiguousarray(directions[:, ::-1][:, :width], dtype=np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,23 @@ import numpy.typing as npt
 from rag.candidates import Ints, Vectors
 from rag.embedders.base import TokenVectors
 
-__all__ = ["TokenStorage", "TokenTable", "rows_of"]
+__all__ = ["TableStorage", "TokenStorage", "TokenTable", "ends_of", "rows_of"]
 
 TokenStorage = Literal["float16", "int8", "residual4", "residual2"]
 """How a token's vector is kept: 2 bytes a dimension, 1, a half, or a quarter, and a few bytes beside."""
 
+TableStorage = TokenStorage | Literal["centroids"]
+"""Or as the number of the nearest centroid alone."""
+
 _BITS = {"residual4": 4, "residual2": 2}
 _RESIDUAL = ("codes", "nearest", "centroids", "cuts", "steps")
-_ARRAYS = {"float16": ("vectors",), "int8": ("codes", "scale"), "residual4": _RESIDUAL, "residual2": _RESIDUAL}
+_ARRAYS = {
+    "float16": ("vectors",),
+    "int8": ("codes", "scale"),
+    "residual4": _RESIDUAL,
+    "residual2": _RESIDUAL,
+    "centroids": ("nearest", "centroids"),
+}
 _TRAINED_ON = 256
 """Tokens that each centroid is trained on, and the fewest tokens for each: more centroids would be noise."""
 
@@ -35,12 +45,12 @@ class TokenTable:
         arrays: Arrays that the vectors are decoded from, by name; may be mapped from disk.
     """
 
-    storage: TokenStorage
+    storage: TableStorage
     ends: Ints
     arrays: Mapping[str, npt.NDArray[Any]]
 
     @classmethod
-    def encode(cls, tokens: TokenVectors, storage: TokenStorage, *, like: TokenTable | None = None) -> TokenTable:
+    def encode(cls, tokens: TokenVectors, storage: TableStorage, *, like: TokenTable | None = None) -> TokenTable:
         """Vectors of length 1 in a storage.
 
         Args:
@@ -58,10 +68,12 @@ class TokenTable:
             scale = np.abs(full).max(axis=1, initial=1e-12) / 127
             codes = np.rint(full / scale[:, None]).astype(np.int8)
             return cls(storage, tokens.ends, {"codes": codes, "scale": scale.astype(np.float32)})
+        centroids = _centroids(full) if like is None else like.arrays["centroids"]
+        nearest = _nearest(full, centroids)
+        if storage == "centroids":
+            return cls(storage, tokens.ends, {"nearest": nearest.astype(np.int32), "centroids": centroids})
         bits = _BITS[storage]
         if like is None:
-            centroids = _centroids(full)
-            nearest = _nearest(full, centroids)
             rest = full - centroids[nearest]
             shares = np.arange(1, 2**bits) / 2**bits
             middles = (np.arange(2**bits) + 0.5) / 2**bits
@@ -71,8 +83,7 @@ class TokenTable:
                 np.quantile(sample, middles).astype(np.float32) if len(sample) else np.zeros(len(middles), np.float32)
             )
         else:
-            centroids, cuts, steps = (like.arrays[name] for name in ("centroids", "cuts", "steps"))
-            nearest = _nearest(full, centroids)
+            cuts, steps = like.arrays["cuts"], like.arrays["steps"]
             rest = full - centroids[nearest]
         codes = _packed(np.searchsorted(cuts, rest).astype(np.uint8), bits)
         arrays: dict[str, npt.NDArray[Any]] = {"codes": codes, "nearest": nearest.astype(np.int32)}
@@ -84,7 +95,7 @@ class TokenTable:
     @property
     def dimension(self) -> int:
         """Length of the vectors."""
-        if self.storage in _BITS:
+        if "centroids" in self.arrays:
             return int(self.arrays["centroids"].shape[1])
         return int(next(iter(self.arrays.values())).shape[1])
 
@@ -96,7 +107,9 @@ class TokenTable:
     def vectors(self, rows: slice | Ints) -> Vectors:
         """Vectors of these tokens, float32 [m, d], of length 1 but for rounding."""
         if self.storage == "float16":
-            return np.asarray(self.arrays["vectors"][rows]).astype(np.float32)
+            return _widened(np.asarray(self.arrays["vectors"][rows]))
+        if self.storage == "centroids":
+            return np.asarray(self.arrays["centroids"][np.asarray(self.arrays["nearest"][rows])])
         codes = np.asarray(self.arrays["codes"][rows])
         if self.storage == "int8":
             scaled: Vectors = codes.astype(np.float32) * np.asarray(self.arrays["scale"][rows])[:, None]
@@ -133,7 +146,7 @@ class TokenTable:
             np.save(folder / _file(name), array)
 
     @classmethod
-    def load(cls, folder: Path, storage: TokenStorage) -> TokenTable:
+    def load(cls, folder: Path, storage: TableStorage) -> TokenTable:
         """Map the arrays that :meth:`save` wrote; the small ones are read."""
         arrays = {name: np.load(folder / _file(name), mmap_mode="r") for name in _ARRAYS[storage]}
         arrays |= {name: np.array(array) for name, array in arrays.items() if cls._is_shared(name)}
@@ -144,12 +157,27 @@ def _file(name: str) -> str:
     return "tokens.npy" if name == "vectors" else f"token_{name}.npy"
 
 
+def ends_of(lengths: Ints) -> Ints:
+    """Ends of lists that lie one after another, int64 [n + 1]; list ``i`` has rows ``ends[i]`` to ``ends[i + 1]``."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
 def rows_of(ends: Ints, passages: Ints) -> tuple[Ints, Ints]:
     """Tokens of some passages: where each passage's end, int64 [m + 1], and their rows in the table, int64."""
     lengths = np.diff(ends)[passages]
-    new = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    new = ends_of(lengths)
     rows = np.repeat(ends[passages] - new[:-1], lengths) + np.arange(new[-1])
     return new, rows
+
+
+def _widened(halves: npt.NDArray[np.float16]) -> Vectors:
+    """The same numbers as float32. torch, where an encoder has loaded it, takes a sixth of numpy's time."""
+    torch: Any = sys.modules.get("torch")
+    if torch is None:
+        return halves.astype(np.float32)
+    own = halves if halves.flags.writeable else halves.copy()  # torch warns of arrays that it may not write
+    widened: Vectors = torch.from_numpy(own).float().numpy()
+    return widened
 
 
 def _centroids(vectors: Vectors) -> Vectors:

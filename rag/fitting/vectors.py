@@ -79,6 +79,10 @@ class PassageVectors:
         """See :meth:`rag.FitContext.embed_passage_tokens`."""
         key = (embedder.fingerprint, start)
         self._check_window(embedder, start)
+        if key not in self._tokens and embedder.token_source is not None:
+            tokens = embedder.remade_tokens(self.embed_tokens(embedder.token_source, start), query=False)
+            self._keep(embedder, embedder.checked(tokens.pooled(), len(self.passages) - start), start)
+            self._tokens[key] = self._finite(embedder, tokens, start)
         if key not in self._tokens:
             parts, vectors = [], []
             n = len(self.passages) - start
@@ -98,7 +102,7 @@ class PassageVectors:
                     vectors.append(whole)
             self.ledger.spend(texts_embedded=n)
             self._keep(embedder, np.concatenate(vectors), start)
-            self._tokens[key] = TokenVectors.concatenate(parts)
+            self._tokens[key] = self._finite(embedder, TokenVectors.concatenate(parts), start)
         return self._tokens[key]
 
     def _check_window(self, embedder: Embedder, start: int) -> None:
@@ -158,6 +162,20 @@ class PassageVectors:
         for first, block in blocks(vectors):
             self._check_finite(embedder, block, start + first + np.arange(len(block)))
         self._embedded[embedder.fingerprint, start] = vectors
+
+    def _finite(self, embedder: Embedder, tokens: TokenVectors, start: int) -> TokenVectors:
+        """Token vectors, checked."""
+        bad = np.concatenate(
+            [first + not_finite(block) for first, block in blocks(tokens.vectors)] or [np.empty(0, int)]
+        )
+        if len(bad):
+            owners = np.unique(np.searchsorted(tokens.ends, bad, side="right") - 1)
+            owner = self.passages.corpus[int(self.passages.document[start + owners[0]])].id
+            raise ModelError(
+                f"the embedder {embedder.spec.label} gave NaN or infinite values for tokens of {len(owners)} of "
+                f"{len(tokens.ends) - 1} passages, the first one of document '{owner}'"
+            )
+        return tokens
 
     def _check_finite(self, embedder: Embedder, vectors: Vectors, passages: Ints) -> None:
         bad = not_finite(vectors)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from rag.candidates import PADDING, Bools, Candidates, Floats, Ints, Vectors, top_k_of_scores
+from rag.learning.adam import Adam
 
 __all__ = ["MapTrainer", "Pool", "loss_and_slope", "moved", "ranked"]
 
-_DECAYS = (0.9, 0.999)
 _TINY = 1e-8
 _TOGETHER = 256
 """Number of queries scored against the whole pool at a time."""
@@ -68,7 +68,7 @@ def loss_and_slope(logits: Floats, relevant: Bools, negatives: int | None) -> tu
 
 
 class MapTrainer:
-    """Learns a map by Adam (Kingma and Ba 2015), from the identity, epoch by epoch.
+    """Learns a map, from the identity, epoch by epoch.
 
     Args:
         queries: Query vectors, float32 [n, d].
@@ -97,12 +97,10 @@ class MapTrainer:
     ) -> None:
         self._queries = queries / np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), _TINY)
         self._relevant, self._barred, self._pool = relevant, barred, pool
-        self._negatives, self._rate, self._scale, self._batch = negatives, learning_rate, np.float32(scale), batch_size
+        self._negatives, self._scale, self._batch = negatives, np.float32(scale), batch_size
         self._random = np.random.default_rng(seed)
-        self._steps = 0
-        d = queries.shape[1]
-        self.weights = np.zeros((d, d), dtype=np.float32)
-        self._mean = np.zeros((2, d, d), dtype=np.float32)  # of the slope and of its square
+        self.weights = np.zeros((queries.shape[1],) * 2, dtype=np.float32)
+        self._adam = Adam([self.weights], learning_rate=learning_rate)
 
     def epoch(self) -> float:
         """Train on every query once; returns the mean loss."""
@@ -124,16 +122,8 @@ class MapTrainer:
         loss, slope = loss_and_slope(logits, self._relevant[rows].toarray(), self._negatives)
         by_unit = self._scale * (slope @ self._pool.vectors)
         by_shifted = (by_unit - unit * (unit * by_unit).sum(axis=1, keepdims=True)) / length
-        self._descend(queries.T @ by_shifted)
+        self._adam.step([queries.T @ by_shifted])
         return loss
-
-    def _descend(self, slope: Floats) -> None:
-        self._steps += 1
-        for mean, decay, value in zip(self._mean, _DECAYS, (slope, slope * slope), strict=True):
-            mean *= decay
-            mean += np.float32(1 - decay) * value
-        first, second = (mean / (1 - decay**self._steps) for mean, decay in zip(self._mean, _DECAYS, strict=True))
-        self.weights -= (self._rate * first / (np.sqrt(second) + _TINY)).astype(np.float32)
 
 
 def ranked(vectors: Vectors, pool: Pool, barred: Any, depth: int) -> Candidates:

@@ -30,6 +30,7 @@ from rag.pipeline.updating import UpdatablePipeline
 from rag.progress import Progress, announced, no_progress
 from rag.stage import Retriever, Stage
 from rag.store.generations import Generation, generations, roll_back
+from rag.store.opening import store_at
 from rag.store.store import Store
 
 __all__ = ["Pipeline"]
@@ -169,7 +170,7 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
             DataError: The corpus cannot be used.
         """
         if store is not None and not isinstance(store, Store):
-            store = Store(store)
+            store = store_at(store)
         check_training(self, training)
         check_parts(self)
         ledger = Ledger()

@@ -33,6 +33,7 @@ from rag.pipeline.state import Fitted, Saved
 from rag.progress import Progress, announced
 from rag.remarks import Remarks
 from rag.store.folder import locked, read_folder
+from rag.store.opening import store_at
 from rag.store.store import Store
 
 __all__ = ["add", "add_qrels", "compact", "delete", "editing", "sync"]
@@ -144,7 +145,7 @@ def _carry_out(
     if not 0 <= compact_at <= 1:
         raise ConfigError(f"must be a fraction from 0 to 1, got {compact_at}", parameter="compact_at")
     if store is not None and not isinstance(store, Store):
-        store = Store(store)
+        store = store_at(store)
     remarks = Remarks([*changes.remarks, *check_plan(pipeline.corpus, plan)])
     for remark in remarks:
         logger.warning("%s", remark)

@@ -11,6 +11,7 @@ from rag.errors import ConfigError, MissingExtraError
 from rag.pipeline import Following, Pipeline, Snapshot
 from rag.serving.keys import Keys
 from rag.serving.limits import Limits
+from rag.store.opening import store_at
 from rag.store.store import Store
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def create_app(
 
     limits = limits or Limits()
     keys = keys if isinstance(keys, Keys) else Keys(keys)
-    store = store if store is None or isinstance(store, Store) else Store(store)
+    store = store if store is None or isinstance(store, Store) else store_at(store)
     source = _source(pipeline, follow)
     service = Service(source, limits)
     updates = None if read_only or not isinstance(source, Following) else Updates(service, keep=keep, store=store)

@@ -7,32 +7,33 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal, TypeVar
-from zlib import crc32
 
 from rag.errors import ArtifactError
+from rag.store.value_file import (
+    FORMAT,
+    checksum,
+    inode,
+    is_damage,
+    is_whole,
+    open_read_only,
+    open_writable,
+    rows_after,
+    rows_of,
+)
 
 __all__ = ["FillResult", "KeyValueCache", "Transient", "text_key"]
 
 logger = logging.getLogger("rag.store")
 
-_FORMAT = 2
-"""Version of the table, SQLite's ``user_version``. 1 had no ``seconds``."""
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS about (text TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS "values" (key BLOB PRIMARY KEY, value BLOB NOT NULL, seconds REAL NOT NULL DEFAULT 0)
-    WITHOUT ROWID;
-"""
 _MOST = 500
 """Keys asked for in one statement; SQLite's least limit is 999."""
-
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
-"""SQLite's codes for a file whose content is wrong."""
 
 T = TypeVar("T")
 
@@ -73,10 +74,13 @@ class KeyValueCache:
 
     Args:
         path: The file; made when missing and ``write``.
-        about: What the values are, kept with them.
+        description: What the values are, kept with them.
         mode: ``use`` what is there; ``refresh`` trusts only what this object has put itself; ``only`` computes nothing.
         write: Whether anything may be written.
         lock: Makes the lock that :meth:`fill` holds while it computes, so that no two processes compute the same.
+
+    Attributes:
+        new: Keys of what this object has put; who sends it elsewhere empties the list.
 
     Raises:
         ArtifactError: The file cannot be opened, was written by a newer version, or is damaged and ``mode`` is
@@ -95,7 +99,8 @@ class KeyValueCache:
         self.path = path
         self.mode = mode
         self.write = write
-        self._about = description
+        self.description = description
+        self.new: list[bytes] = []
         self._held = lock
         self._fresh: set[bytes] = set()
         self._cost = "seconds"
@@ -126,7 +131,7 @@ class KeyValueCache:
             if self.mode == "only":
                 lacking = len(distinct) - len(cached)
                 raise ArtifactError(
-                    f"{self.path}: lacks {lacking} of {len(distinct)} values ({self._about}), "
+                    f"{self.path}: lacks {lacking} of {len(distinct)} values ({self.description}), "
                     "and nothing may be computed"
                 )
             # Who comes second finds what the first has computed in the meantime.
@@ -169,7 +174,7 @@ class KeyValueCache:
             return rows
 
         rows = self._with_connection(read) or []
-        whole = {key: value[:-4] for key, value, _ in rows if _is_whole(value)}
+        whole = {key: value[:-4] for key, value, _ in rows if is_whole(value)}
         if len(whole) < len(rows):
             logger.warning("%s: %d values are damaged; they are computed again", self.path, len(rows) - len(whole))
         return whole, sum(seconds for key, _, seconds in rows if key in whole)
@@ -183,15 +188,50 @@ class KeyValueCache:
         """
         if not self.write:
             return
-        rows = [(key, value + _checksum(value), seconds) for key, value in items]
+        rows = [(key, value + checksum(value), seconds) for key, value in items]
 
         def write(connection: sqlite3.Connection) -> None:
             with connection:
                 connection.executemany('INSERT OR REPLACE INTO "values" VALUES (?, ?, ?)', rows)
 
         self._with_connection(write)
+        self.new += [key for key, _, _ in rows]
         if self.mode == "refresh":
             self._fresh.update(key for key, _, _ in rows)
+
+    def rows(self, keys: Sequence[bytes] | None = None) -> Iterator[tuple[bytes, bytes, float]]:
+        """Whole rows as they are kept: key, value with its checksum, seconds.
+
+        Args:
+            keys: Those of these keys; None for all, in the order of the keys.
+        """
+        for first in range(0, len(keys or ()), _MOST):
+            assert keys is not None
+            rows = self._with_connection(partial(rows_of, keys=keys[first : first + _MOST])) or []
+            yield from (row for row in rows if is_whole(row[1]))
+        if keys is not None:
+            return
+        after = b""
+        while True:
+            rows = self._with_connection(partial(rows_after, key=after)) or []
+            yield from (row for row in rows if is_whole(row[1]))
+            if not rows:
+                return
+            after = rows[-1][0]
+
+    def add_rows(self, rows: Sequence[tuple[bytes, bytes, float]]) -> None:
+        """Keep rows as :meth:`rows` gives them, except those that are damaged, or there already."""
+        whole = [row for row in rows if is_whole(row[1])]
+
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.executemany('INSERT OR IGNORE INTO "values" VALUES (?, ?, ?)', whole)
+
+        self._with_connection(write)
+
+    def lock_with(self, lock: Callable[[], AbstractContextManager[object]]) -> None:
+        """Take another lock than the one given at first."""
+        self._held = lock
 
     def __len__(self) -> int:
         return (
@@ -216,7 +256,7 @@ class KeyValueCache:
             ArtifactError: The file is damaged.
         """
         try:
-            connection = _read_only(path)
+            connection = open_read_only(path)
             try:
                 row = connection.execute("SELECT text FROM about").fetchone()
             finally:
@@ -233,10 +273,10 @@ class KeyValueCache:
             ArtifactError: It is damaged.
         """
         try:
-            connection = _read_only(path)
+            connection = open_read_only(path)
             try:
                 answer = connection.execute("PRAGMA integrity_check").fetchone()[0]
-                bad = sum(not _is_whole(value) for (value,) in connection.execute('SELECT value FROM "values"'))
+                bad = sum(not is_whole(value) for (value,) in connection.execute('SELECT value FROM "values"'))
             finally:
                 connection.close()
         except sqlite3.Error as error:
@@ -260,7 +300,7 @@ class KeyValueCache:
                 connection = self._open()
                 return None if connection is None else work(connection)
             except (sqlite3.Error, OSError) as error:
-                if not _is_damage(error):
+                if not is_damage(error):
                     raise ArtifactError(f"{self.path}: cannot be used: {error}") from None
                 self._leave(error)
             connection = self._open()
@@ -269,14 +309,14 @@ class KeyValueCache:
     def _open(self) -> sqlite3.Connection | None:
         """The connection; None when the file is not there, or damaged, and may not be made."""
         if self._connection is None:
-            self._inode = _inode(self.path)
+            self._inode = inode(self.path)
             if self.write:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._connection = _writable(self.path, self._about)
-                self._inode = _inode(self.path)
+                self._connection = open_writable(self.path, self.description)
+                self._inode = inode(self.path)
             elif self.path.exists() and not self._unreadable:
-                self._connection = _read_only(self.path)
-                if self._connection.execute("PRAGMA user_version").fetchone()[0] < _FORMAT:
+                self._connection = open_read_only(self.path)
+                if self._connection.execute("PRAGMA user_version").fetchone()[0] < FORMAT:
                     self._cost = "0.0"  # an older file, which cannot be migrated here
         return self._connection
 
@@ -296,77 +336,10 @@ class KeyValueCache:
             return
         aside = self.path.with_name(f"{self.path.stem}.damaged.sqlite")
         with FileLock(self.path.with_suffix(".aside-lock")):
-            if _inode(self.path) != self._inode:
+            if inode(self.path) != self._inode:
                 return
             for suffix in ("", "-wal", "-shm"):
                 old = self.path.with_name(self.path.name + suffix)
                 if old.exists():
                     old.replace(aside.with_name(aside.name + suffix))
         logger.warning("%s: damaged: %s; set aside as %s, its values are computed again", self.path, error, aside.name)
-
-
-def _writable(path: Path, description: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > _FORMAT:
-            raise ArtifactError(
-                f"{path}: written in format {version} by a newer version; this one reads up to {_FORMAT}"
-            )
-        if version < _FORMAT:
-            with connection:  # in one transaction, by the first process
-                connection.execute("BEGIN IMMEDIATE")
-                _migrate(connection, description)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _migrate(connection: sqlite3.Connection, description: str) -> None:
-    if connection.execute("PRAGMA user_version").fetchone()[0] == _FORMAT:
-        return  # another process was quicker
-    for statement in _SCHEMA.split(";"):
-        connection.execute(statement)
-    columns = [row[1] for row in connection.execute('PRAGMA table_info("values")')]
-    if "seconds" not in columns:
-        connection.execute('ALTER TABLE "values" ADD COLUMN seconds REAL NOT NULL DEFAULT 0')
-    if not connection.execute("SELECT 1 FROM about").fetchone():
-        connection.execute("INSERT INTO about VALUES (?)", (description,))
-    connection.execute(f"PRAGMA user_version={_FORMAT}")
-
-
-def _inode(path: Path) -> int:
-    """Inode of the file of this name; 0 for none."""
-    try:
-        return path.stat().st_ino
-    except OSError:
-        return 0
-
-
-def _is_damage(error: Exception) -> bool:
-    """Whether the file's content is at fault, and not a lock, the disk or a missing right."""
-    if not isinstance(error, sqlite3.Error):
-        return False
-    code = getattr(error, "sqlite_errorcode", None)
-    if code is None:
-        return False
-    primary = code & 0xFF
-    lost = primary == sqlite3.SQLITE_ERROR and str(error).startswith(("no such", "table"))  # its schema is gone
-    return lost or primary in _DAMAGED or code == sqlite3.SQLITE_IOERR_SHORT_READ
-
-
-def _checksum(value: bytes) -> bytes:
-    return crc32(value).to_bytes(4, "little")
-
-
-def _is_whole(value: bytes) -> bool:
-    return len(value) >= 4 and _checksum(value[:-4]) == value[-4:]
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    # Where nothing may be written, SQLite cannot make the files beside it that WAL needs, unless nobody else writes.
-    immutable = "" if os.access(path.parent, os.W_OK) else "&immutable=1"
-    return sqlite3.connect(f"file:{path}?mode=ro{immutable}", uri=True, timeout=60, check_same_thread=False)

@@ -27,7 +27,7 @@ from rag.store.folder import read_folder, write_folder
 from rag.store.key_value_cache import KeyValueCache
 from rag.store.leases import Leases
 
-__all__ = ["Entry", "Mode", "Store"]
+__all__ = ["Entry", "Mode", "Store", "default_root"]
 
 logger = logging.getLogger("rag.store")
 
@@ -85,6 +85,11 @@ class Store:
 
     def __repr__(self) -> str:
         return f"Store({str(self.root)!r}, mode={self.mode!r})"
+
+    @property
+    def place(self) -> str:
+        """What names it: its folder, or the URL of its bucket. See :func:`rag.store.opening.store_at`."""
+        return str(self.root)
 
     @property
     def writable(self) -> bool:
@@ -243,6 +248,10 @@ class Store:
 
     # -- within -----------------------------------------------------------------------------------------------------
 
+    def making(self, key: str) -> AbstractContextManager[object]:
+        """Held by the one process that makes a thing."""
+        return self._lock(key)
+
     def _lock(self, key: str, timeout: float = -1) -> AbstractContextManager[object]:
         """The lock of the process that makes or removes an entry. The system frees it when its holder dies."""
         from filelock import FileLock
@@ -299,8 +308,9 @@ class Store:
 
 def default_root() -> Path:
     """``RAG_STORE``, or ``rag`` in the user's cache folder."""
-    if os.environ.get("RAG_STORE"):
-        return Path(os.environ["RAG_STORE"]).expanduser()
+    named = os.environ.get("RAG_STORE", "")
+    if named and "://" not in named:
+        return Path(named).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "rag"
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from rag.batch import QueryBatch
-from rag.candidates import Candidates, Vectors, top_k_of_scores
+from rag.candidates import Vectors
 from rag.embedders.around import AroundEmbedder
 from rag.embedders.base import Embedder
 from rag.embedders.sentence_transformer import SentenceTransformerEmbedder
@@ -18,7 +18,7 @@ from rag.errors import ConfigError, NotFittedError
 from rag.models import model_content
 from rag.rerankers.base import Scorer
 from rag.rerankers.fine_tuned.base import FineTuned
-from rag.rerankers.fine_tuned.mining import mined
+from rag.rerankers.fine_tuned.mining import mined, nearest
 from rag.rerankers.fine_tuned.training import MODEL, judged, train, weights
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ __all__ = ["FineTunedEmbedder"]
 
 _MINED = 100
 """Passages of each question's list that negatives are looked for in."""
-_TOGETHER = 256
 
 
 class FineTunedEmbedder(FineTuned, AroundEmbedder):
@@ -131,7 +130,7 @@ class FineTunedEmbedder(FineTuned, AroundEmbedder):
         batch = QueryBatch(training.queries, store=context.store, ledger=context.ledger)
         queries, documents = batch.embeddings(self.embedder), context.embed_passages(self.embedder)
         examples = mined(
-            self._list(queries, documents, context),
+            nearest(queries, documents, context.passages, _MINED),
             gains,
             context.passages,
             n_positives=self.positives,
@@ -165,20 +164,6 @@ class FineTunedEmbedder(FineTuned, AroundEmbedder):
             learning_rate=self.learning_rate,
             device=self.embedder.device,
         )
-
-    def _list(self, queries: Vectors, documents: Vectors, context: FitContext) -> Candidates:
-        """The nearest passages of each training query, the best of each document, exact."""
-        passages = context.passages
-        hidden = None if passages.findable is None else np.setdiff1d(np.arange(len(passages)), passages.findable)
-        tables = []
-        for first in range(0, len(queries), _TOGETHER):
-            scores = queries[first : first + _TOGETHER] @ documents.T
-            if hidden is not None:
-                scores[:, hidden] = -np.inf
-            columns, best = top_k_of_scores(scores, _MINED)
-            positions = np.where(columns >= 0, passages.document[columns], columns)
-            tables.append(Candidates(positions, best, columns).best_per_document(_MINED))
-        return Candidates.stacked(tables)
 
     def _loss(self, model: Any, spread: float) -> Any:
         from sentence_transformers.sentence_transformer.losses import GISTEmbedLoss, MarginMSELoss, MatryoshkaLoss

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rag.candidates import PADDING, Candidates, Ints
+from rag.candidates import PADDING, Bools, Candidates, Ints, Vectors, top_k_of_scores
 from rag.corpus.passages import Passages
 from rag.learning.gains import Gains
 from rag.tables import in_list
 
-__all__ = ["Mined", "mined"]
+__all__ = ["Mined", "mined", "nearest"]
+
+_TOGETHER = 256
+"""Questions whose lists are made at a time."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,11 @@ class Mined:
     positives: Ints
     negatives: Ints
     left_out: int
+
+    def only(self, pairs: Bools, *, without: Bools) -> Mined:
+        """Some of the pairs, bool [n], without some of the negatives, bool [n, k]."""
+        negatives = np.where(without, PADDING, self.negatives)
+        return Mined(self.rows[pairs], self.positives[pairs], negatives[pairs], self.left_out)
 
     def triples(self) -> tuple[Ints, Ints, Ints]:
         """Question, relevant passage and irrelevant passage, int64 [m] each."""
@@ -105,3 +113,24 @@ def mined(
             taken += 1
     table = np.array(negatives, dtype=np.int64).reshape(len(rows), n_negatives)
     return Mined(np.array(rows, dtype=np.int64), np.array(positives, dtype=np.int64), table, left_out)
+
+
+def nearest(queries: Vectors, documents: Vectors, passages: Passages, depth: int) -> Candidates:
+    """The nearest passages of each question, the best of each document, exact.
+
+    Args:
+        queries: Vectors of the questions, float32 [n, d].
+        documents: Vectors of all passages, float32 [m, d].
+        passages: The passages; those that nobody may find are left out.
+        depth: Passages looked at for each question.
+    """
+    hidden = None if passages.findable is None else np.setdiff1d(np.arange(len(passages)), passages.findable)
+    tables = []
+    for first in range(0, len(queries), _TOGETHER):
+        scores = queries[first : first + _TOGETHER] @ documents.T
+        if hidden is not None:
+            scores[:, hidden] = -np.inf
+        columns, best = top_k_of_scores(scores, depth)
+        positions = np.where(columns >= 0, passages.document[columns], columns)
+        tables.append(Candidates(positions, best, columns).best_per_document(depth))
+    return Candidates.stacked(tables)

@@ -418,6 +418,19 @@ def test_a_reader_that_stops_reading_is_no_error(tmp_path: Path) -> None:
     assert ("{\n", "") == (done.stdout, done.stderr)
 
 
+def test_a_store_in_a_bucket(rag: Runner, starter: Path, tmp_path: Path) -> None:
+    pytest.importorskip("obstore", reason="needs obstore: pip install 'rag-pipelines[s3]'")
+    index, bucket = ("index", "start/pipeline.yaml", "--corpus", "start/data", "--out"), f"file://{tmp_path}/bucket"
+    assert rag(*index, "one", "--store", "a").code == 0
+    assert rag("store", "push", "a", bucket).out == "uploaded 3 artifacts and 0 values; 0 artifacts were there\n"
+    assert rag("store", "pull", "b", bucket).out == "fetched 3 artifacts and 0 values; 0 artifacts were there\n"
+    assert rag(*index, "two", "--store", "b", "--store-mode", "only").code == 0
+    assert rag(*index, "three", "--store", bucket, "--store-mode", "only").code == 0
+    assert "no store there" in rag.refused("store", "push", "none", bucket)
+    assert "must be s3://BUCKET/PREFIX" in rag.refused("store", "pull", "c", "bucket")
+    assert "must be s3://BUCKET/PREFIX" in rag.refused(*index, "four", "--store", "ftp://x/y")
+
+
 def test_the_store(rag: Runner, starter: Path, tmp_path: Path) -> None:
     index = ("index", "start/pipeline.yaml", "--corpus", "start/data", "--store", "s", "--out")
     assert rag(*index, "one").code == 0

@@ -225,10 +225,10 @@ def test_figures_fill_their_frames(browser: Chromium, report: str, width: int) -
     )
     assert [frame[0] for frame in frames] == [
         "plot-distribution",
+        "plot-recall",
         "plot-curve-1",
         "plot-reliability-1",
         "plot-kept-1",
-        "plot-recall",
     ]
     for _, wide, drawn, high, right, marks in frames:
         assert wide == pytest.approx(drawn, abs=1)

@@ -236,6 +236,47 @@ def test_a_server_that_stops_and_comes_back(database, tmp_path, postgres):
     assert "d1" not in {id for id, _ in answers(writer)[0]}
 
 
+def test_a_server_that_stops_in_the_middle_of_a_search(database, tmp_path, postgres, monkeypatch):
+    from rag.retrievers.indexes.postgres import reading
+
+    saved(database, tmp_path / "a", timeout=5.0)
+    reader = Pipeline.load(tmp_path / "a")
+    before = answers(reader)
+    with monkeypatch.context() as patch:
+        for name in ("_GRAPH", "_EXACT", "_EXACT_ALONE"):
+            slow = getattr(reading, name).replace("unnest(%(queries)s", "pg_sleep(20) s(x), unnest(%(queries)s")
+            patch.setattr(reading, name, slow)
+        stop = threading.Timer(1.0, postgres.stop)
+        stop.start()
+        try:
+            assert "cannot be" in refused(lambda: answers(reader))
+        finally:
+            stop.join()
+            postgres.start()
+    assert answers(reader) == before
+
+
+def test_a_full_disk_and_a_folder_of_another_dimension_are_told(database, tmp_path, postgres, monkeypatch):
+    from psycopg.errors import DiskFull
+
+    from rag.retrievers.indexes.postgres.writing import Writer
+
+    def full(*arguments):
+        raise DiskFull("could not extend file")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "_index", full)
+        assert "could not extend file: the server's disk is full" in refused(lambda: saved(database, tmp_path / "a"))
+    saved(database, tmp_path / "a")
+    (state,) = (tmp_path / "a").glob("data-*/state/*/elsewhere.json")
+    state.write_text(state.read_text().replace('"dimension": 8', '"dimension": 9'))
+    assert "elsewhere.json" in refused(lambda: Pipeline.load(tmp_path / "a", verify=True))
+    in_schema(postgres, "update rag_generations set dimension = 9")
+    saved(database, tmp_path / "b")
+    in_schema(postgres, "update rag_generations set dimension = 16")
+    assert "belongs to another index" in refused(lambda: Pipeline.load(tmp_path / "b"))
+
+
 def test_a_server_that_stops_in_the_middle_of_a_build(database, tmp_path, postgres, monkeypatch):
     from rag.retrievers.indexes.postgres.writing import Writer
 

@@ -33,6 +33,7 @@ from rag import (
     NoChunker,
     Pipeline,
     Platt,
+    PooledTokens,
     Query,
     RecursiveChunker,
     Reduced,
@@ -61,8 +62,10 @@ from rag.hpo import (
     Greedy,
     Grid,
     IntRange,
+    MapElites,
     MaybePresent,
     Random,
+    RandomDecompositions,
     Sweep,
 )
 from rag.hpo.auto.sampler import Moves
@@ -78,15 +81,18 @@ from rag.rerankers import (
     CallableScorer,
     Cascade,
     CrossEncoderScorer,
+    DistilledScorer,
     EmbeddingFactors,
     FacilityLocation,
     FineTunedEmbedder,
     FineTunedScorer,
     GraphAdaptive,
+    GraphRank,
     LearnedRank,
     MatrixFactorization,
     MaxSim,
     Rerank,
+    TokenHead,
 )
 from rag.retrievers import (
     BM25,
@@ -96,6 +102,8 @@ from rag.retrievers import (
     NSG,
     RRF,
     Auto,
+    CentroidInteraction,
+    Decomposed,
     Dense,
     Factory,
     Feedback,
@@ -106,6 +114,8 @@ from rag.retrievers import (
     Keyed,
     LateInteraction,
     Learned,
+    Milvus,
+    MilvusBM25,
     MinMax,
     PgVector,
     PseudoQueriesKey,
@@ -121,6 +131,7 @@ from rag.retrievers import (
     Truncate,
     ZScore,
 )
+from rag.retrievers import GraphRank as GraphRankRetriever
 from rag.summarizers import (
     ChatModel,
     Distilled,
@@ -206,13 +217,18 @@ class TestLSA(EmbedderConformance):
         return LSA(dim=5, ngram_max=2, stop_words=False)
 
 
+def thirty():
+    """As many training questions as learners need."""
+    queries = [Query(f"t{number}", f"warm cat {number}") for number in range(30)]
+    return Training(queries, {query.id: {"cat": 1, "tree": 2} for query in queries})
+
+
 class TestAdapted(EmbedderConformance):
     def make(self):
         return Adapted(embedder=LSA(dim=5, stop_words=False), negatives=2, epochs=3)
 
     def training(self):
-        queries = [Query(f"t{number}", f"warm cat {number}") for number in range(30)]
-        return Training(queries, {query.id: {"cat": 1, "tree": 2} for query in queries})
+        return thirty()
 
 
 class TestFineTunedEmbedder(ComponentConformance):
@@ -225,6 +241,11 @@ class TestFineTunedEmbedder(ComponentConformance):
 class TestFineTunedScorer(ComponentConformance):
     def make(self):
         return FineTunedScorer(scorer=CrossEncoderScorer(MINILM), loss="listwise", epochs=2)
+
+
+class TestDistilledScorer(ComponentConformance):
+    def make(self):
+        return DistilledScorer(scorer=CrossEncoderScorer(MINILM), loss="listwise", epochs=2, rank=3)
 
 
 class Letters:
@@ -317,6 +338,19 @@ class TestMUVERA(EmbedderConformance):
         return MUVERA(embedder=MODEL.spec.clone(), k_sim=2, repetitions=3, projection="svd", d_proj=4, seed=3)
 
 
+class TestPooledTokens(EmbedderConformance):
+    def make(self):
+        return PooledTokens(embedder=MODEL.spec.clone(), factor=3)
+
+
+class TestTokenHead(EmbedderConformance):
+    def make(self):
+        return TokenHead(embedder=MODEL.spec.clone(), form="residual", width=8, epochs=1)
+
+    def training(self):
+        return thirty()
+
+
 class TestMultiVectorEmbedder(EmbedderConformance):
     def make(self):
         return MultiVectorEmbedder(tiny_checkpoint(), pool_factor=2, precision="float32", batch_size=3, device="cpu")
@@ -400,6 +434,16 @@ class TestScalarQuantized(ComponentConformance):
 class TestPgVector(ComponentConformance):
     def make(self):
         return PgVector(url="postgresql://localhost/search", table="papers", m=8, storage="halfvec")
+
+
+class TestMilvus(ComponentConformance):
+    def make(self):
+        return Milvus(uri="http://localhost:19530", collection="papers", m=8)
+
+
+class TestMilvusBM25(ComponentConformance):
+    def make(self):
+        return MilvusBM25(uri="http://localhost:19530", collection="words", stemmer="german", stopwords=["der"])
 
 
 class TestSharded(ComponentConformance):
@@ -489,12 +533,36 @@ class TestLateInteractionOfCandidates(RetrieverConformance):
         return LateInteraction(embedder=MODEL.spec.clone(), candidates=first, n_candidates=3, storage="residual4")
 
 
+class TestCentroidInteraction(RetrieverConformance):
+    def make(self):
+        return CentroidInteraction(embedder=MODEL.spec.clone(), n_probe=32, top_k=4)
+
+
 class TestHybrid(RetrieverConformance):
     def make(self):
         return Hybrid(
             retrievers=[BM25(), Dense(embedder=LSA(dim=6, stop_words=False))],
             fusion=MinMax(),
             weights=[0.3, 0.7],
+            top_k=5,
+        )
+
+
+class TestDecomposed(RetrieverConformance):
+    def make(self):
+        return Decomposed(retriever=BM25(), sequential=True, max_parts=3, question_weight=0.4, coverage=0.5, top_k=5)
+
+
+class TestGraphRankRetriever(RetrieverConformance):
+    def make(self):
+        return GraphRankRetriever(
+            retriever=BM25(),
+            embedder=LSA(dim=4, stop_words=False),
+            neighbours=2,
+            seeds=3,
+            restart=0.4,
+            hubs=1.0,
+            relevance_weight=0.6,
             top_k=5,
         )
 
@@ -720,6 +788,13 @@ class TestGraphAdaptive(StageConformance):
         )
 
 
+class TestGraphRank(StageConformance):
+    def make(self):
+        return GraphRank(
+            embedder=LSA(dim=4), neighbours=2, seeds=3, restart=0.4, hubs=1.0, relevance_weight=0.6, top_k=6
+        )
+
+
 class TestGenerate(StageConformance):
     def make(self):
         return Generate(writer=ChatModel("tiny", base_url="http://localhost:1/v1"), n_passages=3)
@@ -833,6 +908,16 @@ class TestGreedy(ComponentConformance):
 class TestAdditive(ComponentConformance):
     def make(self):
         return Additive(ridge=0.5)
+
+
+class TestRandomDecompositions(ComponentConformance):
+    def make(self):
+        return RandomDecompositions(exploration=1.0)
+
+
+class TestMapElites(ComponentConformance):
+    def make(self):
+        return MapElites(cells=3)
 
 
 class TestSweep(ComponentConformance):

@@ -8,11 +8,10 @@ import numpy as np
 
 from rag.candidates import Bools, Floats, Ints, Vectors
 from rag.embedders.sparse.token_pairs import TokenPairs
+from rag.learning.adam import Adam
 
 __all__ = ["TermTrainer", "worth"]
 
-_DECAYS = (0.9, 0.999)
-_TINY = 1e-8
 _STEPS = 10
 """Of an epoch, at least."""
 
@@ -28,7 +27,7 @@ def worth(vectors: Vectors, parameters: Floats) -> Floats:
 
 
 class TermTrainer:
-    """Adam (Kingma and Ba 2015) on ``-log p(relevant)`` and the FLOPS of the weights (Paria et al. 2020).
+    """Adam on ``-log p(relevant)`` and the FLOPS of the weights (Paria et al. 2020).
 
     Args:
         pairs: Pairs of all passages and the training queries' tokens.
@@ -58,11 +57,10 @@ class TermTrainer:
         self._pairs, self._base, self._queries, self._relevant = pairs, base, queries, relevant
         self._sample, self._sample_base = sample, sample_base
         self._vectors, self._sample_vectors = (source.vectors.astype(np.float32) for source in (pairs, sample))
-        self._rate, self._batch = learning_rate, batch_size
+        self._batch = batch_size
         self._random = np.random.default_rng(seed)
         self.parameters = np.zeros(pairs.vectors.shape[1] + 1, dtype=np.float32)
-        self._means = np.zeros((2, len(self.parameters)))
-        self._steps = 0
+        self._adam = Adam([self.parameters], learning_rate=learning_rate)
 
     def epoch(self, flops: float) -> float:
         """Look at every query once, at few of them several times, until there were 10 steps; the mean loss on the way,
@@ -105,7 +103,7 @@ class TermTrainer:
         by_worth = np.zeros_like(worths)
         by_worth[asked] = by_weight[column_of[self._pairs.tokens[asked]], self._pairs.texts[asked]] * self._base[asked]
         total = _slope(by_worth, self._vectors)
-        self._descend(total + flops * self._flops_slope() if flops else total)
+        self._adam.step([total + flops * self._flops_slope() if flops else total])
         return loss
 
     def _flops_slope(self) -> Floats:
@@ -115,14 +113,6 @@ class TermTrainer:
         means = np.bincount(self._sample.tokens, weights=self._sample_base * worths) / n
         by_worth = 2 * means[self._sample.tokens] / n * self._sample_base
         return _slope(np.where(worths > 0, by_worth, 0).astype(np.float32), self._sample_vectors)
-
-    def _descend(self, slope: Floats) -> None:
-        self._steps += 1
-        for mean, decay, value in zip(self._means, _DECAYS, (slope, slope * slope), strict=True):
-            mean *= decay
-            mean += (1 - decay) * value
-        first, second = (mean / (1 - decay**self._steps) for mean, decay in zip(self._means, _DECAYS, strict=True))
-        self.parameters -= (self._rate * first / (np.sqrt(second) + _TINY)).astype(np.float32)
 
 
 def _cross_entropy(logits: Floats, relevant: Bools) -> tuple[float, Floats]:

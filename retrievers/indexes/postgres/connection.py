@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rag.config import has_credentials, revealed
-from rag.errors import ConfigError, MissingExtraError, ServerError
+from rag.errors import ConfigError, MissingExtraError, Mistakes, ServerError
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["Pool", "Server", "check_url"]
+__all__ = ["Pool", "Server", "check_arguments"]
 
 _OLDEST = (0, 8)
 """The first pgvector that goes on scanning when a filter leaves too few rows."""
@@ -30,18 +30,23 @@ _OLDEST = (0, 8)
 logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())  # what fails is said by ServerError
 
 
-def check_url(url: str) -> None:
-    """Refuse an address with a password in it: it would stand in every file that the pipeline is written to.
-
-    Raises:
-        ConfigError: It is one.
+def check_arguments(url: str, table: str) -> Mistakes:
+    """What is wrong with arguments: an address with a password in it, which would stand in every file that the pipeline
+    is written to; a name that SQL would have to quote, or that leaves no room for a number.
     """
+    mistakes = Mistakes()
     if has_credentials(url):
-        raise ConfigError(
+        mistakes.add(
             "has a password in it, which would stand in files: write ${DATABASE_URL}, with the address in that "
             "environment variable (or leave the password to PGPASSWORD or ~/.pgpass)",
-            parameter="url",
+            "url",
         )
+    if not re.fullmatch(r"([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,50}", table):
+        mistakes.add(
+            f"must be a name of small letters, digits and _ (with a schema before a dot, if any), got '{table}'",
+            "table",
+        )
+    return mistakes
 
 
 class Server:

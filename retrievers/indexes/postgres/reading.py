@@ -14,9 +14,10 @@ from rag.conditions import Condition, condition_key
 from rag.errors import ArtifactError, ServerError
 from rag.retrievers.indexes.postgres.conditions import Where
 from rag.retrievers.indexes.postgres.connection import Pool, Server
-from rag.retrievers.indexes.postgres.records import Name, check_open
-from rag.retrievers.indexes.postgres.rows import Held, Storage, row_hash
-from rag.retrievers.indexes.remote import Lists, checked_lists
+from rag.retrievers.indexes.postgres.records import Generation, Name, check_open
+from rag.retrievers.indexes.postgres.rows import Storage
+from rag.retrievers.indexes.remote.lists import Lists, checked_lists
+from rag.retrievers.indexes.remote.rows import Held, row_hash
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -35,7 +36,10 @@ _VISITED = 40
 _LARGEST_EF = 1000
 """That pgvector takes."""
 
-_EMPTY = np.empty(0, dtype=np.dtype([("id", ">i8"), ("score", ">f8")]))
+_SENT = np.dtype([("id", ">i8"), ("score", ">f8")])
+"""A row of an answer, as the server sends it."""
+
+_EMPTY = np.empty(0, dtype=np.dtype([("id", np.int64), ("score", np.float32)]))
 
 _EXACT_ALONE = """
 select q.n, (select string_agg(int8send(r.id) || float8send(r.score), ''::bytea) from (
@@ -71,7 +75,7 @@ class Reader:
     """
 
     def __init__(
-        self, server: Server, name: Name, storage: Storage, held: Held, *, ef_search: int, connections: int
+        self, server: Server, name: Name, storage: Storage, held: Held[Generation], *, ef_search: int, connections: int
     ) -> None:
         self.server, self.name, self.storage, self.held = server, name, storage, held
         self.ef_search, self.connections = ef_search, connections
@@ -103,7 +107,7 @@ class Reader:
 
     def search(self, vectors: Vectors, k: int, condition: Condition | None) -> tuple[Ints, Floats]:
         """Nearest keys int64 [q, k'] and inner products float32, best first; see
-        :meth:`rag.retrievers.indexes.remote.RemoteIndex.search_where`.
+        :meth:`rag.retrievers.indexes.remote.base.Reader.search`.
         """
         where = Where(condition, self.held.layout) if condition else None
         few = self._passing(condition_key(condition)) if condition else self.held.generation.rows
@@ -117,7 +121,7 @@ class Reader:
     def search_among(self, vectors: Vectors, k: int, rows: Ints) -> tuple[Ints, Floats]:
         """The same among given rows, exactly."""
         where = Where({}, self.held.layout)
-        where.sql, where.parameters = "id = any(%(among)s::int8[])", {"among": rows.tolist()}
+        where.text, where.parameters = "id = any(%(among)s::int8[])", {"among": rows.tolist()}
         lists: Lists = []
         for first in range(0, len(vectors), _TOGETHER):
             lists += self._exact(vectors[first : first + _TOGETHER], k, where)
@@ -207,7 +211,7 @@ class Reader:
         """Estimated number of rows that pass a condition, from the server's statistics."""
         where = Where(json.loads(key), self.held.layout)
         visible = self.held.generation.visible
-        sql = f"explain (format json) select 1 from {self._table} where {visible} and ({where.sql})"
+        sql = f"explain (format json) select 1 from {self._table} where {visible} and ({where.text})"
         row = self._pool.run("cannot be asked", lambda connection: connection.execute(sql, where.parameters).fetchone())
         assert row is not None
         return int(row[0][0]["Plan"]["Plan Rows"])
@@ -228,7 +232,7 @@ class Reader:
         sql = statement.format(
             table=self._table,
             visible=self.held.generation.visible,
-            where="true" if where is None else where.sql,
+            where="true" if where is None else where.text,
             type=self.storage.type,
         )
         parameters = {**(where.parameters if where else {}), "queries": QueryVectors(self.storage, vectors), "k": k}
@@ -240,12 +244,13 @@ class Reader:
                 connection.execute("select set_config('hnsw.ef_search', %s, true)", [str(ef)])
                 return connection.cursor(binary=True).execute(sql, parameters).fetchall()
 
-        lists: Lists = [(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))] * len(vectors)
+        lists: Lists = [(_EMPTY["id"], _EMPTY["score"])] * len(vectors)
         for n, packed in self._pool.run("cannot be searched", read):
             if not 1 <= n <= len(vectors):
                 raise ArtifactError(f"{self._label} answered a query that was not sent")
-            table = np.frombuffer(packed or b"", dtype=_EMPTY.dtype)
-            lists[n - 1] = table["id"].astype(np.int64), table["score"].astype(np.float32)
+            if packed:
+                table = np.frombuffer(packed, dtype=_SENT).astype(_EMPTY.dtype)
+                lists[n - 1] = table["id"], table["score"]
         return lists
 
     def _check_all_there(self, lists: Lists, k: int, condition: Condition | None) -> None:

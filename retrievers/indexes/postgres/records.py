@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from rag.errors import ArtifactError, ConfigError, ServerError
+from rag.errors import ArtifactError, ServerError
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -227,18 +227,3 @@ def clean(connection: Connection[Any], name: Name, hours: float, *, but: int | N
             connection.execute(
                 f"update {name.base(base)} set died = %s where died > %s and died < %s", [LIVING, max(left), LIVING]
             )
-
-
-def check_name(text: str) -> None:
-    """Refuse a name that SQL would have to quote, or that leaves no room for a number.
-
-    Raises:
-        ConfigError: It is one.
-    """
-    import re
-
-    if not re.fullmatch(r"([a-z_][a-z0-9_]{0,62}\.)?[a-z_][a-z0-9_]{0,50}", text):
-        raise ConfigError(
-            f"must be a name of small letters, digits and _ (with a schema before a dot, if any), got '{text}'",
-            parameter="table",
-        )

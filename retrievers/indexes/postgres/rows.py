@@ -1,13 +1,10 @@
-"""Passages as rows of a table: the values written, and a hash to verify them."""
+"""Passages as rows of a table in PostgreSQL."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,15 +13,14 @@ from rag.candidates import Ints, Vectors
 from rag.corpus.passages import Passages
 from rag.errors import DataError
 from rag.retrievers.indexes.postgres.conditions import TYPES
-from rag.retrievers.indexes.postgres.records import Generation
-from rag.retrievers.indexes.remote import RowMap
-from rag.retrievers.indexes.row_fields import Layout, Values, corpus_kinds, document_values
+from rag.retrievers.indexes.remote.fields import Layout
+from rag.retrievers.indexes.remote.rows import BLOCK, blocks_of, fields_of, row_text
 from rag.store.spill import blocks, released
 
-__all__ = ["BLOCK", "COPY_TYPES", "Held", "Storage", "extended", "row_hash", "rows_of"]
+__all__ = ["COPY_TYPES", "MOST_COLUMNS", "Storage", "rows_of"]
 
-BLOCK = 4096
-"""Rows whose vectors are made into bytes at a time."""
+MOST_COLUMNS = 400
+"""Columns that a table may have for fields."""
 
 COPY_TYPES = {suffix: type.partition(" ")[0] for suffix, type in TYPES.items()}
 """Types of the kinds of columns, for COPY."""
@@ -83,49 +79,6 @@ class Storage:
         return table["v"].astype(np.float32)
 
 
-@dataclass(frozen=True)
-class Held:
-    """Contents of this index, as far as this process keeps them.
-
-    Args:
-        generation: The generation that holds it.
-        layout: Fields and columns.
-        ids: The row of each passage, int64 [n]; -1 for none.
-        hashes: Hash of each passage's row, uint8 [n, 16].
-    """
-
-    generation: Generation
-    layout: Layout
-    ids: Ints
-    hashes: Any
-
-    @cached_property
-    def rows(self) -> RowMap:
-        """Map from rows to passages."""
-        return RowMap(self.ids)
-
-    @staticmethod
-    def digest(ids: Ints, hashes: Any) -> str:
-        """Hash of all rows."""
-        inside = np.flatnonzero(ids >= 0)
-        order = inside[np.argsort(ids[inside], kind="stable")]
-        return hashlib.blake2b(ids[order].tobytes() + hashes[order].tobytes(), digest_size=16).hexdigest()
-
-
-def extended(layout: Layout, passages: Passages, documents: Ints) -> Layout:
-    """The layout with room for documents.
-
-    Args:
-        layout: The previous layout.
-        passages: Over the corpus.
-        documents: Positions of documents, ascending.
-    """
-    for first in range(0, len(documents), BLOCK):
-        metadata, values = _values(passages, documents[first : first + BLOCK])
-        layout = layout.extended(corpus_kinds(metadata), values)
-    return layout
-
-
 def rows_of(
     layout: Layout, passages: Passages, positions: Ints, vectors: Vectors, at: Ints, storage: Storage
 ) -> Iterator[tuple[list[Any], bytes]]:
@@ -141,33 +94,11 @@ def rows_of(
         storage: Storage type of vectors.
     """
     flat = list(layout.flat().values())
-    for first in range(0, len(positions), BLOCK):
-        documents, places = np.unique(passages.document[positions[first : first + BLOCK]], return_inverse=True)
-        _, values = _values(passages, documents)
-        fields = [([own.get(key) for key in flat], _text(layout.named(own))) for own in values]
+    for first, block in blocks_of(positions):
+        values, places = fields_of(passages, block)
+        fields = [([own.get(key) for key in flat], row_text(layout.named(own))) for own in values]
         packed = storage.packed(vectors[at[first : first + BLOCK]])
         released(vectors)
-        for position, vector in zip(places.tolist(), packed, strict=True):
+        for position, vector in zip(places, packed, strict=True):
             columns, text = fields[position]
             yield [vector, *columns], hashlib.blake2b(text + vector, digest_size=16).digest()
-
-
-def _values(passages: Passages, documents: Ints) -> tuple[list[str], list[Values]]:
-    """Metadata of documents, as JSON, and their values for columns."""
-    metadata = passages.corpus.metadata_texts(documents)
-    return metadata, list(document_values(passages.corpus.ids(documents), metadata))
-
-
-def row_hash(columns: Mapping[str, Any], vector: bytes) -> bytes:
-    """Hash of a row as it was read: of its columns that have a value, and of its vector."""
-    return hashlib.blake2b(_text(columns) + vector, digest_size=16).digest()
-
-
-def _text(columns: Mapping[str, Any]) -> bytes:
-    there = {name: value for name, value in columns.items() if value is not None}
-    return json.dumps(there, sort_keys=True, default=_plain).encode()
-
-
-def _plain(value: Any) -> Any:
-    assert isinstance(value, Decimal)
-    return f"{value.normalize():f}"

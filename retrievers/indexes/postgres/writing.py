@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rag.candidates import PADDING, Ints, Vectors
+from rag.candidates import Ints, Vectors
 from rag.corpus.passages import Passages
 from rag.errors import DataError
 from rag.progress import Progress
 from rag.retrievers.indexes.postgres.conditions import TYPES
 from rag.retrievers.indexes.postgres.connection import Server
-from rag.retrievers.indexes.postgres.records import LIVING, Name, check_open, clean, is_idle, record, writing
-from rag.retrievers.indexes.postgres.rows import COPY_TYPES, Held, Storage, extended, rows_of
-from rag.retrievers.indexes.row_fields import Layout
+from rag.retrievers.indexes.postgres.records import (
+    LIVING,
+    Generation,
+    Name,
+    check_open,
+    clean,
+    is_idle,
+    mark_released,
+    mark_saved,
+    record,
+    writing,
+)
+from rag.retrievers.indexes.postgres.rows import COPY_TYPES, MOST_COLUMNS, Storage, rows_of
+from rag.retrievers.indexes.remote.fields import Layout
+from rag.retrievers.indexes.remote.rows import Held, change_of, empty_rows, extended, findable
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -47,28 +59,20 @@ class Writer:
         self.server, self.name, self.storage = server, name, storage
         self.m, self.ef_construction, self.keep_hours = m, ef_construction, keep_hours
 
-    def build(self, passages: Passages, vectors: Vectors, progress: Progress, opened: Any) -> Held:
-        """Write passages to a base of their own.
-
-        Args:
-            passages: All.
-            vectors: Vectors of all passages, float32 [n, d].
-            progress: Shows how far it is.
-            opened: Called with what is held, before the writer gives it up.
-        """
+    def build(self, passages: Passages, vectors: Vectors, progress: Progress, opened: Any) -> Held[Generation]:
+        """See :class:`rag.retrievers.indexes.remote.Writer`."""
         self.storage.check(vectors)
-        positions = np.arange(len(passages)) if passages.findable is None else passages.findable
+        positions = findable(passages)
         if not len(positions):
             raise DataError("index 'pgvector': no vectors to index")
-        documents = np.unique(passages.document[positions])
-        layout = extended(Layout(), passages, documents)
+        layout = extended(Layout(), passages, positions, MOST_COLUMNS)
         with writing(self.server, self.name) as connection:
             clean(connection, self.name, self.keep_hours)
             with connection.transaction():
                 base = self._next_base(connection)
                 table = self.name.base(base)
                 self._create(connection, table, layout, vectors.shape[1])
-                ids, hashes = _empty(len(passages))
+                ids, hashes = empty_rows(len(passages))
                 self._copy(
                     connection,
                     table,
@@ -94,7 +98,7 @@ class Writer:
 
     def change(
         self,
-        held: Held,
+        held: Held[Generation],
         old: Passages,
         new: Passages,
         kept: Ints,
@@ -103,28 +107,17 @@ class Writer:
         relabeled: bool,
         progress: Progress,
         opened: Any,
-    ) -> Held | None:
-        """Write the next generation; None when nothing is to be written or known anew."""
-        ids, hashes = _empty(len(new))
-        ids[: len(kept)], hashes[: len(kept)] = held.ids[kept], held.hashes[kept]
-        findable = np.ones(len(new), dtype=bool)
-        if new.findable is not None:
-            findable[:] = False
-            findable[new.findable] = True
-        ids[~findable] = PADDING
-        moved = self._relabeled(old, new, kept, ids) if relabeled else np.empty(0, dtype=np.int64)
-        moved_from = ids[moved].copy()
-        ids[moved] = PADDING
-        gone = np.setdiff1d(held.ids[held.ids >= 0], ids[ids >= 0])
-        added = len(kept) + np.flatnonzero(findable[len(kept) :])
+    ) -> Held[Generation] | None:
+        """See :class:`rag.retrievers.indexes.remote.Writer`."""
+        change = change_of(held, old, new, kept, relabeled=relabeled)
+        ids, hashes, added, gone = change.ids, change.hashes, change.added, change.gone
         if not len(gone) and not len(added):
             same = len(kept) == len(old)
             return None if same else Held(held.generation, held.layout, ids, hashes)
         if came is not None:
             self.storage.check(came)
-        positions = np.concatenate([moved, added])
-        documents = np.unique(new.document[positions])
-        layout = extended(held.layout, new, documents)
+        positions = change.positions
+        layout = extended(held.layout, new, positions, MOST_COLUMNS)
         dimension = held.generation.dimension
         with writing(self.server, self.name) as connection:
             check_open(connection, self.server, self.name, held.generation)
@@ -133,7 +126,7 @@ class Writer:
                 base, number = self._following(connection, held)
                 table = self.name.base(base)
                 self._widen(connection, table, held.layout, layout)
-                vectors = self._vectors(connection, table, moved_from, dimension)
+                vectors = self._vectors(connection, table, change.moved_from, dimension)
                 if len(added) and came is not None:
                     vectors = np.concatenate([vectors, came[added - len(kept)]])
                 connection.execute(f"update {table} set died = %s where id = any(%s)", [number, gone.tolist()])
@@ -167,6 +160,12 @@ class Writer:
             opened(changed)
         return changed
 
+    def settle(self, own: Generation, gone: Sequence[Generation]) -> None:
+        """Mark a generation as saved in a folder, and others as given up by it."""
+        with self.server.connected() as connection, self.server.translated("a generation cannot be marked as saved"):
+            mark_released(connection, self.name, [generation.key for generation in gone])
+            mark_saved(connection, self.name, own.key)
+
     # -- within -------------------------------------------------------------------------------------------------------
 
     def _next_base(self, connection: Connection[Any]) -> int:
@@ -176,7 +175,7 @@ class Writer:
         assert row is not None
         return int(row[0])
 
-    def _following(self, connection: Connection[Any], held: Held) -> tuple[int, int]:
+    def _following(self, connection: Connection[Any], held: Held[Generation]) -> tuple[int, int]:
         """Base and number of the generation after ours. Where another came after ours already, it is taken back when
         no folder and nobody has it, and else our rows are copied to a base of their own.
         """
@@ -301,15 +300,3 @@ class Writer:
         if len(rows) != len(ids):
             raise DataError(f"{self.server}: {table} lacks {len(ids) - len(rows)} rows: see 'rag verify'")
         return self.storage.unpacked([bytes(vector) for _, vector in rows], dimension)
-
-    @staticmethod
-    def _relabeled(old: Passages, new: Passages, positions: Ints, ids: Ints) -> Ints:
-        """Positions of passages that stay, of documents whose metadata has changed."""
-        staying = np.flatnonzero(ids[: len(positions)] >= 0)
-        before = old.corpus.metadata_texts(old.document[positions[staying]])
-        after = new.corpus.metadata_texts(new.document[staying])
-        return staying[[first != second for first, second in zip(before, after, strict=True)]]
-
-
-def _empty(n: int) -> tuple[Ints, Any]:
-    return np.full(n, PADDING, dtype=np.int64), np.zeros((n, 16), dtype=np.uint8)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -512,3 +514,67 @@ def test_a_sweep_that_ran_out_of_time_says_so(timeout: float | None, n_trials: i
     asked = SimpleNamespace(timeout=timeout, n_trials=n_trials, goals=())
     notes = _notes(asked, [Finished(0, "complete", {})], {"tune": "dev", "n_tune": 99})
     assert said == any(note.startswith("1 of 9 trials: the time limit of 5 s was reached") for note in notes)
+
+
+class Cluster:
+    """A worker in a thread of this process; the first is lost with its first trial."""
+
+    address, size = "local", 1
+
+    def __init__(self, lost=1):
+        self.lost, self.started = lost, 0
+
+    def start(self, function, *arguments):
+        self.started += 1
+        return Started(function, arguments, lost=self.started <= self.lost)
+
+
+class Started(threading.Thread):
+    def __init__(self, function, arguments, *, lost):
+        super().__init__()
+        self.call, self.exitcode, self.reason = (function, arguments), None, ""
+        if lost:
+            job, *more = arguments
+            self.call = function, (replace(job, run=self.lose), *more)
+        self.start()
+
+    @staticmethod
+    def lose(study, bench, deadline):
+        study.ask()
+        raise RuntimeError("its node died")
+
+    def run(self):
+        function, arguments = self.call
+        try:
+            function(*arguments)
+            self.exitcode = 0
+        except Exception as error:
+            self.exitcode, self.reason = 1, str(error)
+
+    def terminate(self):
+        pass
+
+    kill = terminate
+
+
+def test_a_cluster_runs_the_trials_and_one_that_is_lost_is_run_again(dataset, tmp_path, caplog):
+    here = tune(sweep(), dataset)
+    there = tune(sweep(), dataset, out=tmp_path / "out", store=Store(tmp_path / "store"), execution=Cluster())
+    assert sorted(map(str, points(there))) == sorted(map(str, points(here)))
+    assert [trial.state for trial in there.trials] == ["complete"] * 6
+    assert there.best.metrics["nDCG@10"] == here.best.metrics["nDCG@10"]
+    assert re.search(r"a worker died \(its node died\); trial \d is run again", caplog.text)
+    with pytest.raises(ArtifactError, match="3 of them died"):
+        tune(sweep(), dataset, execution=SimpleNamespace(address="local", size=1, start=stillborn))
+
+
+def stillborn(function, *arguments):
+    return SimpleNamespace(is_alive=lambda: False, join=lambda timeout=None: None, exitcode=1, reason="no such module")
+
+
+def test_other_machines_need_a_storage_and_a_store_that_they_reach(dataset, tmp_path):
+    cluster = SimpleNamespace(address="ray://head:10001", size=2)
+    with pytest.raises(ConfigError) as error:
+        tune(sweep(), dataset, store=Store(tmp_path / "store"), execution=cluster)
+    assert [mistake.path for mistake in error.value.mistakes] == ["storage", "store"]
+    assert str(tmp_path / "store") in str(error.value)

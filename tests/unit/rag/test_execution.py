@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -89,3 +90,108 @@ def test_places_that_are_none():
     ]:
         with Ray(address) as ray, ray.used(), pytest.raises(kind, match=message):
             embed_documents(SentenceTransformerEmbedder("x"), ["a"])
+
+
+def test_summaries_of_a_model_are_written_elsewhere_and_those_of_an_api_here():
+    from rag.summarizer import Source, Summarizer, Summary
+
+    class Written(Summarizer):
+        type = "written"
+
+        def write(self, sources):
+            for number, source in enumerate(sources):
+                yield number, Summary((source.text.upper(),))
+
+    class Worker(Execution):
+        calls = 0
+
+        def done(self, component, calls):
+            for number in reversed(range(len(calls))):
+                self.calls += 1
+                method, arguments = calls[number]
+                yield number, list(getattr(component, method)(*arguments))
+
+    sources = [Source(str(number), f"text {number}") for number in range(20)]
+    expected = [(source.text.upper(),) for source in sources]
+    for runs_model, calls in ((False, 0), (True, 3)):
+        Written.runs_model = runs_model
+        with (worker := Worker()).used():
+            assert Written().summarize(sources).texts == expected
+        assert worker.calls == calls
+
+
+class Reference:
+    def __init__(self, call):
+        self.call = call
+
+
+class FakeRay:
+    """As much of Ray as is used, in this process; ``failures`` are raised by the next blocks."""
+
+    class TaskError(Exception):
+        def __init__(self, cause):
+            super().__init__(f"ray::Work.embed()\n{cause}")
+            self.cause = cause
+
+    class Lost(Exception):
+        pass
+
+    exceptions = SimpleNamespace(RayTaskError=TaskError, RayError=(TaskError, Lost))
+
+    def __init__(self, *failures):
+        self.failures = list(failures)
+
+    def cluster_resources(self):
+        return {"CPU": 2.0}
+
+    def remote(self, **options):
+        def worker(made):
+            return SimpleNamespace(remote=lambda *arguments: FakeActor(self, arguments))
+
+        return worker
+
+    def wait(self, references, num_returns, timeout):
+        return references[:1], references[1:]
+
+    def get(self, reference):
+        return reference.call()
+
+    def kill(self, actor):
+        pass
+
+    def shutdown(self):
+        pass
+
+
+class FakeActor:
+    def __init__(self, ray, arguments):
+        self.ray = ray
+        self.ready = SimpleNamespace(remote=lambda: Reference(lambda: True))
+        self.embed = SimpleNamespace(remote=lambda texts: Reference(lambda: self.embedded(texts)))
+
+    def embedded(self, texts):
+        if self.ray.failures:
+            raise self.ray.failures.pop(0)
+        return np.array([[float(text)] for text in texts], dtype=np.float32)
+
+
+def on_fake(*failures):
+    ray = Ray()
+    ray._ray = FakeRay(*failures)
+    calls = [("embed", ([str(number)],)) for number in range(6)]
+    with ray:
+        return sorted((number, float(block[0, 0])) for number, block in ray.done(LSA(dim=4), calls))
+
+
+def test_blocks_of_lost_workers_are_given_again_and_faults_of_workers_are_told(caplog):
+    every = [(number, float(number)) for number in range(6)]
+    assert on_fake() == every
+    lost = FakeRay.Lost("The node was lost")
+    assert on_fake(lost, lost, lost) == every
+    assert "was lost, its block is given to another" in caplog.text
+    memory = [FakeRay.Lost("Task was killed due to the node running low on memory.") for _ in range(30)]
+    with pytest.raises(ServerError, match=r"a block of .* failed 5 times: Task was killed due to the node running low"):
+        on_fake(*memory)
+    missing = FakeRay.TaskError(ModuleNotFoundError("No module named 'sentence_transformers'"))
+    with pytest.raises(ServerError, match="failed on a worker: No module named 'sentence_transformers'"):
+        on_fake(missing)

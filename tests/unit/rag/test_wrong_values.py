@@ -75,9 +75,14 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("sharded", "shards"): 2,
     ("pgvector", "url"): "postgresql://localhost/x",
     ("pgvector", "table"): "passages",
+    ("milvus", "uri"): "http://localhost:19530",
+    ("milvus", "collection"): "passages",
+    ("milvus_bm25", "uri"): "http://localhost:19530",
+    ("milvus_bm25", "collection"): "passages",
     ("reduced", "embedder"): LSA(),
     ("reduced", "dimensions"): 4,
     ("rerank", "scorer"): CountingScorer(),
+    ("distilled", "scorer"): CountingScorer(),
     ("int", "low"): 1,
     ("int", "high"): 2,
     ("float", "low"): 0.5,
@@ -87,7 +92,10 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("optional", "of"): 1,
     ("sweep", "pipeline"): {"type": "pipeline"},
     ("keyed", "keys"): [TextKey(retriever=BM25())],
-    **{(name, "retriever"): BM25() for name in ("text", "title", "summary", "pseudo_queries")},
+    **{
+        (name, "retriever"): BM25()
+        for name in ("decomposed", "graph_rank", "text", "title", "summary", "pseudo_queries")
+    },
     **{(name, "summarizer"): Precomputed("x.jsonl") for name in ("summary", "pseudo_queries", "hyde")},
     **{(name, "embedder"): LSA() for name in ("distilled", "extractive")},
     **{(name, "model"): "some/model" for name in ("fine_tune", "chat_model", "transformers")},
@@ -98,7 +106,7 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("callable", "function"): len,
     ("embeddings", "embedder"): LSA(),
     ("matrix_factorisation", "embedder"): LSA(),
-    **{(name, "embedder"): LSA() for name in ("graph_adaptive", "mmr", "facility_location", "dpp")},
+    **{(name, "embedder"): LSA() for name in ("graph_adaptive", "graph_rank", "mmr", "facility_location", "dpp")},
     ("graph_adaptive", "scorer"): CountingScorer(),
     **{(stage, "scorer"): CountingScorer() for stage in ("cur", "anncur", "adacur", "axn")},
     **{(stage, "factors"): EmbeddingFactors(embedder=LSA()) for stage in ("cur", "anncur", "adacur", "axn")},
@@ -132,8 +140,12 @@ REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
     ("hybrid", "retrievers"): [{"type": "bm25"}, {"type": "bm25"}],
     **{(name, "embedder"): MINILM for name in ("max_sim", "muvera", "late_interaction")},
     ("rerank", "scorer"): {"type": "max_sim", "embedder": MINILM},
+    ("distilled", "scorer"): {"type": "max_sim", "embedder": MINILM},
     ("keyed", "keys"): [{"type": "text", "retriever": {"type": "bm25"}}],
-    **{(name, "retriever"): {"type": "bm25"} for name in ("text", "title", "summary", "pseudo_queries")},
+    **{
+        (name, "retriever"): {"type": "bm25"}
+        for name in ("decomposed", "graph_rank", "text", "title", "summary", "pseudo_queries")
+    },
     **{
         (name, "summarizer"): {"type": "precomputed", "path": "x.jsonl"}
         for name in ("summary", "pseudo_queries", "hyde")
@@ -141,7 +153,7 @@ REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
     **{(name, "embedder"): {"type": "lsa"} for name in ("distilled", "extractive")},
     ("embeddings", "embedder"): MINILM,
     ("matrix_factorisation", "embedder"): MINILM,
-    **{(name, "embedder"): MINILM for name in ("graph_adaptive", "mmr", "facility_location", "dpp")},
+    **{(name, "embedder"): MINILM for name in ("graph_adaptive", "graph_rank", "mmr", "facility_location", "dpp")},
     ("graph_adaptive", "scorer"): {"type": "max_sim", "embedder": MINILM},
     **{(stage, "scorer"): {"type": "max_sim", "embedder": MINILM} for stage in ("cur", "anncur", "adacur", "axn")},
     **{(stage, "factors"): {"type": "embeddings", "embedder": MINILM} for stage in ("cur", "anncur", "adacur", "axn")},

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag import Candidates, ConfigError, Corpus, Document, FitContext, Passages, Query, QueryBatch
+from rag.on_neighbors import nearest_neighbors
 from rag.rerankers import GraphAdaptive
-from rag.rerankers.graph_adaptive import nearest_neighbors
 from rag.store.store import Store
 from tests.fakes import TableEmbedder, TableScorer, WordEmbedder
 

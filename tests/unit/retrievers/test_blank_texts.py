@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rag import Corpus, Document, Passages, Pipeline
-from rag.rerankers import CUR, CallableScorer, EmbeddingFactors, GraphAdaptive
+from rag.rerankers import CUR, CallableScorer, EmbeddingFactors, GraphAdaptive, GraphRank
 from rag.retrievers import (
     BM25,
     HNSW,
@@ -75,6 +75,7 @@ RETRIEVERS = {
 }
 STAGES = {
     "graph_adaptive": lambda: GraphAdaptive(scorer=scorer(), embedder=Everywhere(), budget=400),
+    "graph_rank": lambda: GraphRank(embedder=Everywhere(), top_k=400),
     "cur": lambda: CUR(scorer=scorer(), factors=EmbeddingFactors(embedder=Everywhere()), budget=250, alignment="none"),
 }
 

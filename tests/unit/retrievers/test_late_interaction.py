@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag import Corpus, Document, FitContext, NotFittedError, Passages, Pipeline, Query, QueryBatch, RecursiveChunker
+from rag import (
+    Corpus,
+    Document,
+    FitContext,
+    ModelError,
+    NotFittedError,
+    Passages,
+    Pipeline,
+    Query,
+    QueryBatch,
+    RecursiveChunker,
+)
+from rag.embedders.base import TokenVectors
 from rag.rerankers import MaxSim, Rerank
 from rag.retrievers import BM25, Dense, LateInteraction
 from tests.fakes import WordEmbedder, word_vector
@@ -118,3 +130,40 @@ def test_a_query_without_a_token_finds_nothing():
 def test_before_it_is_fitted():
     with pytest.raises(NotFittedError, match="'late_interaction' has not been fitted"):
         LateInteraction(embedder=WordEmbedder()).retrieve(batch(["cat"]))
+
+
+def test_passages_without_a_token_and_of_one_token():
+    texts = ["", "cat", "cat dog fish", "..."]
+    for candidates in (None, Dense(embedder=WordEmbedder(size=8))):
+        retriever = fitted(texts, LateInteraction(embedder=WordEmbedder(size=8), candidates=candidates))
+        table = retriever.retrieve(batch(["cat"]))
+        best = table.documents[0][table.scores[0] > 0.99]
+        assert sorted(best.tolist()) == [1, 2]
+        assert 0 not in table.documents[0][: table.counts[0]]
+
+
+class NoNumbers(WordEmbedder):
+    """Vectors that are none."""
+
+    type = "fake_no_numbers"
+
+    def embed_query_tokens(self, texts):
+        tokens = super().embed_query_tokens(texts)
+        return TokenVectors(tokens.vectors * np.float32(np.nan), tokens.ends)
+
+
+def test_tokens_that_are_not_finite():
+    with pytest.raises(ModelError, match="gave NaN or infinite values for tokens of query '1'"):
+        QueryBatch([Query("0", ""), Query("1", "cat")]).token_vectors(NoNumbers())
+
+
+def test_tokens_of_passages_that_are_not_finite():
+    class NoPassages(WordEmbedder):
+        type = "fake_no_passages"
+
+        def embed_document_tokens(self, texts, *, advance=None):
+            tokens, vectors = super().embed_document_tokens(texts)
+            return TokenVectors(tokens.vectors * np.float16(np.nan), tokens.ends), vectors
+
+    with pytest.raises(ModelError, match="gave NaN or infinite values for tokens of 1 of 2 passages, the first"):
+        fitted(["", "cat"], LateInteraction(embedder=NoPassages()))

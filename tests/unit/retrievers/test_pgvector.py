@@ -258,3 +258,10 @@ def test_vectors_that_do_not_fit(database):
         index.search_where(np.ones((1, 3), dtype=np.float32), 1, None)
     with pytest.raises(DataError, match="1 of 1 queries' vectors have NaN"):
         index.search_where(np.full((1, 2500), np.nan, dtype=np.float32), 1, None)
+
+
+def test_arguments_are_refused_all_at_once():
+    with pytest.raises(ConfigError) as error:
+        PgVector(url="postgresql://me:s3cret@x/y", table="A b", m=32, ef_construction=8)
+    assert [mistake.path for mistake in error.value.mistakes] == ["url", "table", "ef_construction"]
+    assert "s3cret" not in str(error.value)

@@ -82,6 +82,9 @@ VALUES: dict[str, dict[str, float]] = {
     "Accuracy@1": {"q": 1, "all": 1},
     "Judged": {"q": 3 / 4, "nothing": 1, "all": 1},
     "Judged@10": {"q": 3 / 4, "nothing": 1, "all": 1},
+    "Whole": {"all": 1},
+    "Whole@1": {},
+    "Whole(rel=2)@4": {},
     "Compat": {},  # checked against ir_measures below
     "Compat(p=0.9,normalize=False)": {},
     "NumQ": dict.fromkeys(QRELS, 1.0),

@@ -101,9 +101,9 @@ def test_the_slope_of_the_map_is_that_of_finite_differences(monkeypatch):
     trainer = MapTrainer(
         queries, sp.csr_array(relevant), None, pool, negatives=None, learning_rate=0.1, scale=5, batch_size=9, seed=0
     )
-    trainer.weights = rng.normal(size=(4, 4)).astype(np.float32) * np.float32(0.3)
+    trainer.weights[:] = rng.normal(size=(4, 4)).astype(np.float32) * np.float32(0.3)
     slopes = []
-    monkeypatch.setattr(trainer, "_descend", slopes.append)
+    monkeypatch.setattr(trainer._adam, "step", lambda step: slopes.extend(step))
     trainer.epoch()
 
     def loss(weights):

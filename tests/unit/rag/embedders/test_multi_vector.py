@@ -65,3 +65,14 @@ def test_max_sim_takes_it(checkpoint):
     assert {hit.document.id: hit.score for hit in again} == {
         hit.document.id: pytest.approx(scores[hit.document.id], abs=1e-5) for hit in again
     }
+
+
+def test_all_tokens_masked_and_texts_longer_than_the_window(tmp_path):
+    model = tiny_models.multi_vector(WORDS, tmp_path, skipped=["mat", "[CLS]", "[SEP]"])
+    embedder = MultiVectorEmbedder(model, device="cpu")
+    assert np.diff(embedder.embed_document_tokens(["mat", "cat mat"])[0].ends).tolist() == [0, 1]
+    documents = [Document("long", "cat " * 100), Document("short", "mat"), Document("dog", "a dog")]
+    pipeline = Pipeline(retriever=LateInteraction(embedder=embedder)).fit(documents)
+    assert [remark.code for remark in pipeline.remarks] == ["beyond_window"]
+    last = pipeline.search("cat")[-1]
+    assert (last.document.id, last.score) == ("short", -1.0)  # as far away as can be

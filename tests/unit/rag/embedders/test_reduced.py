@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rag import ConfigError, Corpus, Document, FitContext, Passages, Pipeline, Query, QueryBatch, Reduced
+from rag import ConfigError, Corpus, Document, FitContext, Passages, Pipeline, Query, QueryBatch, Reduced, Training
 from rag.retrievers import Dense
 from tests.fakes import WordEmbedder
 
@@ -83,3 +83,22 @@ def test_added_documents_are_of_the_same_space():
 def test_more_dimensions_than_there_are():
     with pytest.raises(ConfigError, match="dimensions: must be at most the 16 of .*, got 17"):
         fitted(Reduced(embedder=WordEmbedder(size=16), dimensions=17))
+
+
+def test_supervised_directions_are_those_in_which_queries_and_relevant_passages_agree():
+    whole = WordEmbedder(size=16)
+    queries = [Query("a", "cat"), Query("b", "cold tree"), Query("none", "dog")]
+    training = Training(queries, {"a": {"0": 1, "5": 2}, "b": {"6": 1}, "none": {"1": 0}})
+    reduced = Reduced(embedder=whole, dimensions=3, method="supervised")
+    corpus = Corpus.from_documents(Document(str(number), text) for number, text in enumerate(TEXTS))
+    context = FitContext(corpus, Passages.whole(corpus), training)
+    context.fit(reduced)
+    vectors, asked = whole.embed_documents(TEXTS), whole.embed_queries(["cat", "cold tree"])
+    product = (np.outer(asked[0], (vectors[0] + vectors[5]) / 2) + np.outer(asked[1], vectors[6])) / 2
+    moment = vectors.T.astype(np.float64) @ vectors
+    agreement = (product + product.T) / 2 + 1e-3 * moment / np.trace(moment)
+    directions = np.linalg.svd(agreement + np.eye(16))[0][:, :3]  # all eigenvalues above 0, in descending order
+    expected, actual = unit(vectors @ directions), context.embed_passages(reduced)
+    np.testing.assert_allclose(actual @ actual.T, expected @ expected.T, atol=1e-4)
+    with pytest.raises(ConfigError, match="learns from judged queries"):
+        FitContext(corpus, Passages.whole(corpus)).fit(Reduced(embedder=whole, dimensions=3, method="supervised"))

@@ -13,7 +13,7 @@ from rag.corpus.field_kinds import FieldKinds, Kind, no_such_field
 from rag.corpus.fields import field_values, kinds_by_field
 from rag.errors import DataError
 
-__all__ = ["COLUMNS", "Layout", "Values", "corpus_kinds", "document_values"]
+__all__ = ["COLUMNS", "Layout", "Values", "corpus_kinds", "document_values", "storable_text"]
 
 Values = dict[tuple[str, str], Any]
 """What a document has, by field and kind of column."""
@@ -40,9 +40,6 @@ _SUFFIX = {"numbers": "n", "texts": "t", "truth values": "b", "dates": "d"}
 
 _SHORT = 500
 """Bytes of a text that an index takes: those of PostgreSQL end at a third of a page."""
-
-_MOST = 400
-"""Columns that a table may have for fields."""
 
 DOCUMENT = "id"
 """The field that is the documents' id; one of the metadata of that name is ``metadata.id``."""
@@ -75,12 +72,13 @@ class Layout:
             raise no_such_field(name, (DOCUMENT if field == _OWN_ID else field for field in self.kinds))
         return FieldKinds(DOCUMENT if key == _OWN_ID else key, self.kinds[key]), self.columns.get(key, {})
 
-    def extended(self, kinds: Mapping[str, Iterable[str]], values: Iterable[Values]) -> Layout:
+    def extended(self, kinds: Mapping[str, Iterable[str]], values: Iterable[Values], most: int) -> Layout:
         """The layout that has room for more documents.
 
         Args:
             kinds: Kinds of values by field, from the corpus.
             values: Values of the documents.
+            most: Columns that a table may have for fields.
 
         Raises:
             DataError: There are more fields than a table has room for.
@@ -92,9 +90,9 @@ class Layout:
             position = list(columns).index(name)
             column.setdefault(suffix, f"f{position}_{suffix}")
         n_columns = sum(map(len, columns.values()))
-        if n_columns > _MOST:
+        if n_columns > most:
             raise DataError(
-                f"the documents' metadata takes {n_columns} columns, a table has room for {_MOST}: leave fields out "
+                f"the documents' metadata takes {n_columns} columns, a table has room for {most}: leave fields out "
                 "(--drop-field, drop_fields)"
             )
         names = {*self.kinds, *kinds, *columns} - {DOCUMENT}
@@ -153,7 +151,7 @@ def _columns_of(kind: Kind | None, values: list[Any], id: str) -> dict[str, Any]
 
 def _texts_of(values: list[str], id: str) -> dict[str, Any]:
     for value in values:
-        if "\0" in value or any("\ud800" <= mark <= "\udfff" for mark in value):
+        if not storable_text(value):
             raise DataError(
                 f"document {id!r}: the text {value[:40]!r} of its metadata or id has a character that no database "
                 "takes (NUL, or half of a surrogate pair)"
@@ -161,3 +159,8 @@ def _texts_of(values: list[str], id: str) -> dict[str, Any]:
     if any(len(value.encode()) > _SHORT for value in values):
         return {"tl": values}
     return {"t": values[0]} if len(values) == 1 else {"ta": values}
+
+
+def storable_text(value: str) -> bool:
+    """Whether databases take a text: one without NUL and halves of surrogate pairs."""
+    return "\0" not in value and not any("\ud800" <= mark <= "\udfff" for mark in value)

@@ -1,0 +1,1 @@
+"""Scorers taught by slower ones."""

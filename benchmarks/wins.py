@@ -1,19 +1,20 @@
 """What is won by feedback, and by learning from judged questions, over a hybrid whose weight was tuned.
 
     python benchmarks/wins.py DATA [--sets nfcorpus,scifact] [--sizes 100,300,1000,all] [--seeds 0,1,2] [--store DIR]
-                              [--parts feedback,learned,memory,adapted]
+                              [--parts feedback,learned,memory,adapted] [--max-length 128]
 
 DATA has folders in BEIR's layout. The hybrid's weight and that of the lists asked again are chosen on dev (where there
 is none, on a fifth of the training queries, which then train nothing); everything is measured once on test. Each size
 is a sample of the training queries, one for each seed. Paired differences to the hybrid, query by query: 95 % bootstrap
 interval and randomization test of ``rag.eval``. A row that shares relevant documents with training is told apart from
-one that does not. Prints Markdown.
+one that does not. ``--max-length`` cuts documents after so many tokens. Prints Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--model", default="mean")
     parser.add_argument("--parts", default="feedback,learned,memory,adapted")
+    parser.add_argument("--max-length", type=int, default=None)
     parser.add_argument("--store", type=Path, default=None)
     given = parser.parse_args()
     store = None if given.store is None else Store(given.store)
@@ -57,7 +59,8 @@ def main() -> None:
 def ladder(dataset: Dataset, given: Any, store: Store | None) -> None:
     train, dev = _dev(dataset)
     words = {"type": "bm25"}
-    embedder = {"type": "sentence_transformer", "model": MODEL}
+    embedder: dict[str, Any] = {"type": "sentence_transformer", "model": MODEL}
+    embedder |= {"max_length": given.max_length} if given.max_length else {}
     vectors = {"type": "dense", "embedder": embedder, "index": {"type": "flat"}}
 
     adapted = vectors | {"embedder": {"type": "adapted", "embedder": embedder}}
@@ -74,9 +77,10 @@ def ladder(dataset: Dataset, given: Any, store: Store | None) -> None:
         return _values(pipeline, split, store), spent, pipeline
 
     test = dataset.split("test")
-    best = max(WEIGHTS, key=lambda w: run(hybrid(w), dev)[0][:, 0].mean())
+    tried = {w: run(hybrid(w), dev)[0][:, 0].mean() for w in WEIGHTS}
+    best = max(tried, key=lambda w: tried[w])
     base, _, _ = run(hybrid(best), test)
-    _row(dataset.name, "0", f"hybrid, weight {best:.1f}", base, base, None, 0.0, "")
+    _row(dataset.name, "0", f"hybrid, weight {best:.1f} (dev {tried[best]:.4f})", base, base, None, 0.0, "")
 
     deep = [words | {"top_k": 1000}, vectors | {"top_k": 1000}]
 
@@ -91,11 +95,18 @@ def ladder(dataset: Dataset, given: Any, store: Store | None) -> None:
 
     parts = given.parts.split(",")
     if "feedback" in parts:
-        vector = max(VECTORS, key=lambda pair: run(again(0.6, 0.5, *pair), dev)[0][:, 0].mean())
-        original = max(ORIGINAL, key=lambda own: run(again(0.6, own, *vector), dev)[0][:, 0].mean())
-        weight = max(WEIGHTS[3:8], key=lambda w: run(again(w, original, *vector), dev)[0][:, 0].mean())
+
+        @cache
+        def on_dev(weight: float, original: float, *vector: float) -> float:
+            return float(run(again(weight, original, *vector), dev)[0][:, 0].mean())
+
+        vector = max(VECTORS, key=lambda pair: on_dev(WEIGHTS[5], 0.5, *pair))
+        original = max(ORIGINAL, key=lambda own: on_dev(WEIGHTS[5], own, *vector))
+        weighed = {w: on_dev(w, original, *vector) for w in WEIGHTS[3:8]}
+        weight = max(weighed, key=lambda w: weighed[w])
         values, spent, _ = run(again(weight, original, *vector), test)
         label = f"feedback, weight {weight:.1f}, own words {original:g}, {vector[0]} vectors at {vector[1]:g}"
+        label += f" (dev {weighed[weight]:.4f})"
         _row(dataset.name, "0", label, values, base, None, spent, "")
 
     plain = [{"type": "feedback"}]

@@ -45,7 +45,8 @@ class Judgments:
     def __len__(self) -> int:
         return sum(map(len, self._grades.values()))
 
-    def id_of(self, text: str) -> str:
+    @staticmethod
+    def id_of(text: str) -> str:
         """The id of a query that has none of its own."""
         return f"q-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 

@@ -22,6 +22,8 @@ from rag.serving.schemas import (
     ProblemOut,
     PutRequest,
     Ready,
+    Remembered,
+    RememberRequest,
     SearchRequest,
     SearchResponse,
     answer_json,
@@ -119,6 +121,11 @@ def make_router(service: Service, updates: Updates | None, keys: Keys) -> APIRou
     async def delete(request: Request, body: DeleteRequest) -> Response:
         """Remove documents by id, or all that pass a filter."""
         return _json((await unless_gone(request.receive, _writable(updates).delete(body))).model_dump())
+
+    @router.post("/remember", response_model=Remembered, responses=_WRITE, dependencies=writes, tags=["judgments"])
+    async def remember(request: Request, body: RememberRequest) -> Response:
+        """Add judgments or clicks to the memory of judged questions. The next query is answered with them."""
+        return _json((await unless_gone(request.receive, _writable(updates).remember(body))).model_dump())
 
     @router.get("/health", response_model=Health, tags=["server"])
     async def health() -> Response:

@@ -8,9 +8,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rag.learning.training import Training
 from rag.metadata import strict_json
 from rag.serving.encoding import is_text
-from rag.types import Answer, Document, IndexedDocument, SearchResult
+from rag.serving.judgments import Judgments
+from rag.types import Answer, Document, IndexedDocument, Query, SearchResult
 
 __all__ = [
     "AnswerOut",
@@ -24,10 +26,13 @@ __all__ = [
     "FieldsOut",
     "Health",
     "HitOut",
+    "JudgedIn",
     "ProblemOut",
     "PutRequest",
     "Ready",
     "RemarkOut",
+    "RememberRequest",
+    "Remembered",
     "ResultOut",
     "SearchRequest",
     "SearchResponse",
@@ -227,6 +232,38 @@ class DeleteRequest(Body):
     ids: list[str] | None = None
     filter: Filter | None = None
     dry_run: bool = Field(default=False, description="Only count what would be done.")
+
+
+class JudgedIn(_In):
+    """A document that was relevant to a question, or was clicked."""
+
+    query: str = Field(
+        min_length=1, max_length=10_000, description="The question's text; the same text is one question."
+    )
+    document: str = Field(min_length=1, description="The document's id.")
+    grade: int = Field(default=1, ge=1, le=10_000, description="How relevant, as in the training judgments.")
+
+
+class RememberRequest(Body):
+    """Judgments or clicks for the memory of judged questions."""
+
+    judgments: list[JudgedIn] = Field(min_length=1)
+    weight: float = Field(default=1.0, gt=0, le=1, description="Weight against training judgments: less for clicks.")
+
+    def training(self) -> Training:
+        """The questions, with ids made of their texts, and their judgments."""
+        queries = {judged.query: Query(Judgments.id_of(judged.query), judged.query) for judged in self.judgments}
+        qrels: dict[str, dict[str, int]] = {query.id: {} for query in queries.values()}
+        for judged in self.judgments:
+            qrels[queries[judged.query].id][judged.document] = judged.grade
+        return Training(list(queries.values()), qrels)
+
+
+class Remembered(BaseModel):
+    """What was added to the memory. It is on the disk."""
+
+    changed: int = Field(description="Judgments that are new, or have another grade or weight.")
+    generation: str
 
 
 class ChangesOut(BaseModel):

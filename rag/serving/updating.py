@@ -1,4 +1,4 @@
-"""Changing the documents of a served folder: one writer, durable before the answer."""
+"""Changing the documents and judgments of a served folder: one writer, durable before the answer."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Semaphore
+from typing import TypeVar
 
 from rag.costs import check_calls
 from rag.pipeline import Following, Pipeline
 from rag.pipeline.changes import Changes
 from rag.serving.problems import Problem
-from rag.serving.schemas import ChangesOut, DeleteRequest, PutRequest
+from rag.serving.schemas import ChangesOut, DeleteRequest, PutRequest, Remembered, RememberRequest
 from rag.serving.service import Service
 from rag.store.store import Store
 
 __all__ = ["Updates"]
+
+T = TypeVar("T")
 
 
 class Updates:
@@ -48,7 +51,7 @@ class Updates:
         """
         self._check_count(len(request.documents), "documents")
         documents = [document.document() for document in request.documents]
-        return await self._update("put", lambda pipeline: pipeline.add(documents, store=self._store))
+        return _changes(*await self._update("put", lambda pipeline: pipeline.add(documents, store=self._store)))
 
     async def delete(self, request: DeleteRequest) -> ChangesOut:
         """Remove documents by id or by a filter.
@@ -73,9 +76,24 @@ class Updates:
             assert isinstance(snapshot.pipeline, Pipeline)  # only these are served
             changes = await asyncio.to_thread(remove, snapshot.pipeline)
             return _changes(changes, snapshot.pipeline.corpus.n_alive, snapshot.generation)
-        return await self._update("delete", remove)
+        return _changes(*await self._update("delete", remove))
 
-    async def _update(self, verb: str, change: Callable[[Pipeline], Changes]) -> ChangesOut:
+    async def remember(self, request: RememberRequest) -> Remembered:
+        """Add judgments or clicks to the memory of judged questions.
+
+        Raises:
+            Problem: Too many judgments, too many updates wait, or nothing can be written here.
+            ConfigError: No part of the pipeline remembers.
+        """
+        self._check_count(len(request.judgments), "judgments")
+        judged, weight = request.training(), request.weight
+        changed, _, generation = await self._update(
+            "remember", lambda pipeline: pipeline.add_qrels(judged, weight=weight)
+        )
+        return Remembered(changed=changed, generation=generation)
+
+    async def _update(self, verb: str, change: Callable[[Pipeline], T]) -> tuple[T, int, str]:
+        """The result of a change, the documents after it, and the generation it wrote."""
         source, limits = self._service.source, self._service.limits
         if not isinstance(source, Following):
             raise Problem(403, "read-only", "this pipeline is served from memory: changes cannot be saved")
@@ -85,13 +103,13 @@ class Updates:
         task = self._writer.submit(_carried_out, source, change, self._keep)
         task.add_done_callback(lambda _: self._room.release())
         try:
-            changes = await asyncio.wait_for(asyncio.wrap_future(task), limits.update_timeout)
+            result = await asyncio.wait_for(asyncio.wrap_future(task), limits.update_timeout)
         except TimeoutError:
             late = f"the update took longer than {limits.update_timeout:g} s"
             rest = "and was stopped" if task.cancelled() else "and goes on: /ready tells of a new generation"
             raise Problem(504, "timeout", f"{late} {rest}") from None
         self._service.metrics.updates.labels(verb).inc()
-        return changes
+        return result
 
     def _check_count(self, count: int, name: str) -> None:
         limit = self._service.limits.max_documents
@@ -99,13 +117,13 @@ class Updates:
             raise Problem(422, "invalid", f"{name}: from 1 to {limit:,} at once, got {count:,}")
 
 
-def _carried_out(source: Following, change: Callable[[Pipeline], Changes], keep: int | None) -> ChangesOut:
+def _carried_out(source: Following, change: Callable[[Pipeline], T], keep: int | None) -> tuple[T, int, str]:
     with Pipeline.editing(source.folder, keep=keep) as pipeline:
-        changes = change(pipeline)
+        result = change(pipeline)
         check_calls(pipeline.fit_costs)
     source.refresh()
     saved = pipeline.fitted.saved
-    return _changes(changes, pipeline.corpus.n_alive, saved.data.name if saved else "")
+    return result, pipeline.corpus.n_alive, saved.data.name if saved else ""
 
 
 def _changes(changes: Changes, n_documents: int, generation: str) -> ChangesOut:

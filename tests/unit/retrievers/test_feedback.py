@@ -33,9 +33,10 @@ def table(rows, scores):
     return Candidates(positions, np.where(positions >= 0, np.array(scores), -np.inf).astype(np.float32), positions)
 
 
-def test_trust_is_the_share_of_a_score():
-    found = trust(table([[0, 1, 2], [3, 4, -1], [5, -1, -1]], [[3.0, 1.0, 0.0], [1.0, -1.0, 0.0], [0.0, 0.0, 0.0]]))
-    assert found.tolist() == [[0.75, 0.25, 0.0], [1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]
+def test_trust_falls_with_the_rank_whatever_the_scores():
+    scores = [[3.0, 1.0, -7.0], [1.0, -1.0, 0.0], [0.0, 0.0, 0.0]]
+    actual = trust(table([[0, 1, 2], [3, 4, -1], [-1, -1, -1]], scores))
+    np.testing.assert_allclose(actual, [[6 / 11, 3 / 11, 2 / 11], [2 / 3, 1 / 3, 0], [0, 0, 0]], rtol=1e-6)
 
 
 def test_words_are_added_as_a_plain_loop_adds_them():
@@ -49,7 +50,7 @@ def test_words_are_added_as_a_plain_loop_adds_them():
         sp.csr_array(queries), sp.csr_array(passages), lengths, trusted, terms=3, original_weight=0.4
     ).toarray()
     for row in range(3):
-        pairs = [(p, s) for p, s in zip(trusted.documents[row], trusted.scores[row], strict=True) if p >= 0]
+        pairs = [(p, 1 / rank) for rank, p in enumerate(trusted.documents[row], 1) if p >= 0]
         if not pairs:
             assert queries[row].tolist() == actual[row].tolist()
             continue

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from rag import ConfigError, Document, NotFittedError, Pipeline
-from rag.retrievers import BM25
+from rag import LSA, ConfigError, Document, NotFittedError, Pipeline, Query, Training
+from rag.retrievers import BM25, QueryMemory
 from rag.serving import Keys, Limits, create_app
 
 DOCUMENTS = [
@@ -466,6 +466,7 @@ def test_the_description_is_complete(client):
         "/health",
         "/metrics",
         "/ready",
+        "/remember",
         "/search",
     ]
     assert spec["components"]["schemas"]["SearchRequest"]["examples"]
@@ -482,3 +483,24 @@ def test_mounted_into_another_application(folder):
         assert ids(client.post("/rag/search", json={"query": "apples"})) == [["a"]]
         assert client.get("/rag/").status_code == 200
     served.state.close()
+
+
+def test_judgments_enter_the_memory_at_once(tmp_path):
+    questions = [Query("1", "red things"), Query("2", "yellow things")]
+    judged = Training(questions, {"1": {"a": 1}, "2": {"b/../c": 1}})
+    pipeline = Pipeline(retriever=QueryMemory(embedder=LSA(dim=2), gate=0))
+    pipeline.fit(DOCUMENTS, training=judged).save(tmp_path / "index")
+    with TestClient(create_app(tmp_path / "index")) as client:
+        body = {"judgments": [{"query": "Kirschen rot", "document": "c d?#%"}], "weight": 0.5}
+        answer = client.post("/remember", json=body)
+        assert answer.json() == {"changed": 1, "generation": Pipeline.generations(tmp_path / "index")[0].name}
+        assert ids(client.post("/search", json={"query": "Kirschen rot", "top_k": 1})) == [["c d?#%"]]
+        assert client.post("/remember", json=body).json()["changed"] == 0
+        assert problem(client.post("/remember", json={"judgments": []}), 422, "invalid")
+        assert problem(client.post("/remember", json=body | {"weight": 0}), 422, "invalid")
+
+
+def test_what_has_no_memory_cannot_remember(client):
+    body = {"judgments": [{"query": "which cherries", "document": "a"}]}
+    detail = problem(client.post("/remember", json=body), 422, "invalid")
+    assert detail == "no component of this pipeline remembers judgments: add a query_memory"

@@ -535,7 +535,7 @@ class TestLateInteractionOfCandidates(RetrieverConformance):
 
 class TestCentroidInteraction(RetrieverConformance):
     def make(self):
-        return CentroidInteraction(embedder=MODEL.spec.clone(), n_probe=32, top_k=4)
+        return CentroidInteraction(embedder=MODEL.spec.clone(), n_probe=32, top_k=7)
 
 
 class TestHybrid(RetrieverConformance):

@@ -51,6 +51,9 @@ class Chat:
         return self
 
 
+OF_TOKENS = ("max_sim", "muvera", "late_interaction", "centroid_interaction", "pooled_tokens", "token_head")
+"""Components that need token vectors."""
+
 PYTHON_ONLY = ("callable", "langchain")
 
 REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
@@ -67,7 +70,7 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     ("dense", "embedder"): LSA(),
     ("sparse", "embedder"): SparseTransformerEmbedder("some/model"),
     ("hybrid", "retrievers"): [BM25(), BM25()],
-    **{(name, "embedder"): WordEmbedder() for name in ("max_sim", "muvera", "late_interaction", "term_weights")},
+    **{(name, "embedder"): WordEmbedder() for name in (*OF_TOKENS, "term_weights")},
     ("multi_vector", "model"): "some/model",
     ("static", "embedder"): LSA(),
     ("cascade", "first"): CountingScorer(),
@@ -138,7 +141,7 @@ REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
     **{(name, "embedder"): {"type": "lsa"} for name in ("reduced", "static")},
     **{("cascade", name): {"type": "max_sim", "embedder": MINILM} for name in ("first", "second")},
     ("hybrid", "retrievers"): [{"type": "bm25"}, {"type": "bm25"}],
-    **{(name, "embedder"): MINILM for name in ("max_sim", "muvera", "late_interaction")},
+    **{(name, "embedder"): MINILM for name in OF_TOKENS},
     ("rerank", "scorer"): {"type": "max_sim", "embedder": MINILM},
     ("distilled", "scorer"): {"type": "max_sim", "embedder": MINILM},
     ("keyed", "keys"): [{"type": "text", "retriever": {"type": "bm25"}}],

@@ -116,7 +116,7 @@ def test_an_answer_that_takes_too_long_stops_the_model(slow):
     with TestClient(create_app(written_by(server), limits=Limits(answer_timeout=0.1))) as client:
         answer = client.post("/answer", json={"query": "apples forever"}, headers=EVENTS)
         name, problem = events(answer.text)[-1]
-        assert (name, problem["detail"]) == ("problem", "an answer took longer than 0.1 s and was given up")
+        assert (name, problem["detail"]) == ("problem", "an answer took longer than 0.1 s and was stopped")
         while server.left == before:
             time.sleep(0.01)
 

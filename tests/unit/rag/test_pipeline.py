@@ -391,9 +391,7 @@ def test_a_saved_pipeline_of_a_missing_plug_in_says_which(tmp_path):
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     manifest["files"]["pipeline.yaml"]["sha256"] = hashlib.sha256(text.encode()).hexdigest()
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(
-        ConfigError, match=r"pipeline.yaml:\d+:\d+: retriever: unknown retriever 'bm99' .valid: bm25, "
-    ):
+    with pytest.raises(ConfigError, match=r"pipeline.yaml:\d+:\d+: retriever: unknown retriever 'bm99' .valid: bm25, "):
         Pipeline.load(tmp_path)
 
 

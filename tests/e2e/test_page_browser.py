@@ -224,5 +224,5 @@ def test_a_key_is_asked_for(browser):
 def test_the_documentation(browser, url):
     browser.open(f"{url}/docs")
     until(browser, f"{READY} === 'yes'")
-    assert browser.evaluate("document.querySelectorAll('#operations details').length") == 12
+    assert browser.evaluate("document.querySelectorAll('#operations details').length") == 13
     assert complaints(browser) == []

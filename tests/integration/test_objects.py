@@ -30,6 +30,17 @@ def dataset() -> Dataset:
     return Dataset("many", Corpus.from_documents(documents), splits)
 
 
+def small(dataset: Dataset) -> Dataset:
+    """A few documents and their queries."""
+    documents = dataset.corpus.documents(range(60))
+    split = dataset.splits["test"]
+    splits = {
+        name: Split(split.queries[part], {query.id: split.qrels[query.id] for query in split.queries[part]})
+        for name, part in {"dev": slice(0, 30), "test": slice(30, 60)}.items()
+    }
+    return Dataset("few", Corpus.from_documents(documents), splits)
+
+
 SWEEP = {
     "pipeline": {"type": "pipeline", "retriever": {"type": "bm25", "k1": {"tune": "float", "low": 0.5, "high": 2.0}}},
     "n_trials": 3,
@@ -44,10 +55,10 @@ def swept(dataset: Dataset) -> SweepResult:
 @pytest.fixture(scope="module")
 def objects(dataset: Dataset, swept: SweepResult, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     pipeline = Pipeline(retriever=BM25(top_k=20)) >> Threshold(top_k=10)
-    evaluation = evaluate(pipeline, dataset, timed=False)
+    evaluation = evaluate(pipeline, dataset, measures=["nDCG@10", "RR@10"], timed=False)
     folder = evaluation.save(tmp_path_factory.mktemp("run") / "run")
     results = pipeline.search(dataset.splits["test"].queries, explain=True)
-    compared = compare([evaluation, Pipeline(retriever=BM25(top_k=5))], dataset)
+    compared = compare([evaluation, Pipeline(retriever=BM25(top_k=5))], dataset, measures=["nDCG@10", "RR@10"])
     batch = QueryBatch(dataset.splits["test"].queries)
     sweep = sweep_from_config(SWEEP)
     return {
@@ -79,7 +90,7 @@ def objects(dataset: Dataset, swept: SweepResult, tmp_path_factory: pytest.TempP
         "trials": list(swept.trials),
         "tested": swept.tested,
         "plan": plan(sweep, dataset),
-        "recommendation": recommend(dataset, encoder="lsa", budget="1s"),
+        "recommendation": recommend(small(dataset), encoder="lsa", budget="1s"),
         "store": Store(folder.parent / "store"),
     }
 

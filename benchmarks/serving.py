@@ -229,7 +229,9 @@ def part_closed(folders: dict[str, Path], queries: Sequence[str]) -> None:
 
 def part_open(folders: dict[str, Path], queries: Sequence[str], seconds: float = 30.0) -> None:
     """Questions that come by themselves, at shares of what 32 clients that wait for their answers get."""
-    print("| pipeline | load | questions a second | refused | CPU ms a query | ms p50 | p95 | p99 |\n" + "|---" * 8 + "|")
+    print(
+        "| pipeline | load | questions a second | refused | CPU ms a query | ms p50 | p95 | p99 |\n" + "|---" * 8 + "|"
+    )
     for kind, folder in folders.items():
         with server(folder, "--max-waiting", "64") as (pid, port):
             n = {"bm25": 4000, "hybrid": 256}[kind]

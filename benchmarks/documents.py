@@ -171,7 +171,7 @@ def htmls(root: Path, n_pages: int, missing: bool) -> None:
 
 
 def content_of(name: str, page: bytes) -> Any:
-    """The element of a page that has the content, without what in it is none."""
+    """The element of a page that has the content, without the navigation inside it."""
     _, selector, none = HTMLS[name]
     body = LexborHTMLParser(page).css_first(selector)
     for node in body.css(none):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from rag.display import Backend, Part, Shown, frame
 from rag.eval.outcome import Outcome
+from rag.eval.reports.reported import Reported
 
 if TYPE_CHECKING:
     from rag.eval.reports.plotting import EvaluationPlots
@@ -17,7 +18,7 @@ __all__ = ["Evaluation"]
 
 
 @dataclass(frozen=True, repr=False)
-class Evaluation(Shown, Outcome):
+class Evaluation(Shown, Reported, Outcome):
     """Measures of a pipeline on a split, with methods to save, show and compare them.
 
     Example:
@@ -54,27 +55,10 @@ class Evaluation(Shown, Outcome):
 
         return write_run(self, Path(folder))
 
-    @overload
-    def report(self) -> str: ...
-    @overload
-    def report(self, path: str | Path) -> Path: ...
-    def report(self, path: str | Path | None = None) -> str | Path:
-        """Render the report as one self-contained HTML file, like ``report.html`` of the run folder.
-
-        Args:
-            path: The file to write, atomically. None writes nothing.
-
-        Returns:
-            The absolute path of the file, or without one the text of the page.
-
-        Raises:
-            ArtifactError: The file cannot be written.
-        """
-        from rag.eval.reports.pages import write_page
+    def _page(self) -> str:
         from rag.eval.reports.report import render_report
 
-        page = render_report(self)
-        return page if path is None else write_page(page, path)
+        return render_report(self)
 
     @property
     def plot(self) -> EvaluationPlots:

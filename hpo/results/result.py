@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 from rag.display import Backend, frame
+from rag.eval.reports.reported import Reported
 from rag.hpo.results.outcome import SweepOutcome
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ __all__ = ["SweepResult"]
 
 
 @dataclass(frozen=True, repr=False)
-class SweepResult(SweepOutcome):
+class SweepResult(Reported, SweepOutcome):
     """The result of :func:`rag.hpo.tune`, with methods to report, draw and save it.
 
     Example:
@@ -27,27 +28,10 @@ class SweepResult(SweepOutcome):
             result.report("sweep.html")
     """
 
-    @overload
-    def report(self) -> str: ...
-    @overload
-    def report(self, path: str | Path) -> Path: ...
-    def report(self, path: str | Path | None = None) -> str | Path:
-        """Render the report as one self-contained HTML file.
-
-        Args:
-            path: The file to write, atomically. None writes nothing.
-
-        Returns:
-            The absolute path of the file, or without one the text of the page.
-
-        Raises:
-            ArtifactError: The file cannot be written.
-        """
-        from rag.eval.reports.pages import write_page
+    def _page(self) -> str:
         from rag.hpo.results.report import render_report
 
-        page = render_report(self)
-        return page if path is None else write_page(page, path)
+        return render_report(self)
 
     def save(self, folder: str | Path) -> Path:
         """Write ``best.yaml``, ``trials.parquet``, ``sweep.json`` and ``report.html`` into a folder, each atomically.

@@ -24,3 +24,10 @@ def test_layers_stand_above_what_they_import_and_circles_together():
 def test_an_import_inside_a_function_is_an_arrow():
     assert "config" in map_of_folders.arrows()["pipeline"]
     assert map_of_folders.arrows()["errors"] == set()
+
+
+def test_no_module_is_hidden_by_a_folder_of_its_name() -> None:
+    """Python imports the folder and never reads the file."""
+    folders = ("rag", "retrievers", "rerankers", "summarizers", "eval", "hpo")
+    hidden = [path for folder in folders for path in (ROOT / folder).rglob("*.py") if path.with_suffix("").is_dir()]
+    assert hidden == []

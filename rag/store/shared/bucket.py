@@ -38,7 +38,9 @@ class Bucket:
     def __init__(self, url: str) -> None:
         scheme, _, rest = url.partition("://")
         if scheme not in _SCHEMES or not rest.strip("/"):
-            raise ConfigError(f"must be s3://BUCKET/PREFIX, gs://..., az://... or file:///FOLDER, got '{_shown(url)}'")
+            raise ConfigError(
+                f"a shared store must be s3://BUCKET/PREFIX, gs://..., az://... or file:///FOLDER, got '{_shown(url)}'"
+            )
         if "@" in rest.partition("/")[0]:
             raise ConfigError(f"'{_shown(url)}': credentials come from the environment, not from the address")
         self.url = url.rstrip("/")

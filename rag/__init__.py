@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         RagError,
         ServerError,
     )
+    from rag.filters.answerable import Answerable
     from rag.filters.base import Filter
     from rag.filters.conformal import Conformal
     from rag.filters.cosine_adapter import CosineAdapter
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "Adapted": "rag.embedders.adapted",
     "Answer": "rag.answer",
+    "Answerable": "rag.filters.answerable",
     "ArtifactError": "rag.errors",
     "Candidates": "rag.candidates",
     "AutoChunker": "rag.corpus.chunkers.auto",
@@ -137,6 +139,7 @@ __all__ = [
     "MUVERA",
     "Adapted",
     "Answer",
+    "Answerable",
     "ArtifactError",
     "AutoChunker",
     "Candidates",

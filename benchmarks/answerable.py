@@ -20,21 +20,19 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from rag import (
-    Answerable,
-    Corpus,
     NoChunker,
     Pipeline,
     Query,
     QueryBatch,
     RecursiveChunker,
     SentenceTransformerEmbedder,
-    Training,
 )
 from rag.eval.datasets.base import Dataset
 from rag.eval.datasets.load import load_dataset
-from rag.filters.answerable import threshold_at_risk
-from rag.filters.question_features import list_shape
+from rag.filters.answerable import halves, largest_share_at_risk, threshold_at_risk
+from rag.filters.question_features import list_shape, question_features
 from rag.learning.gains import Gains
+from rag.learning.probe import Probe
 from rag.retrievers import BM25, Dense, Hybrid, MinMax
 from rag.store.store import Store
 
@@ -63,44 +61,43 @@ def without_half(dataset: Dataset, name: str, most: int, seed: int) -> tuple[lis
     return queries, judgments
 
 
-def pipeline(risk: float, of: Any, *, chunked: bool) -> Pipeline:
+def retriever(*, chunked: bool) -> Pipeline:
     dense = Dense(embedder=SentenceTransformerEmbedder(MINILM), top_k=100)
     hybrid = Hybrid(retrievers=[BM25(), dense], fusion=MinMax(), top_k=100)
     chunker = RecursiveChunker(size=200, unit="tokens") if chunked else NoChunker()
-    return Pipeline(retriever=hybrid, stages=[Answerable(risk=risk, of=of, depth=DEPTH)], chunker=chunker)
+    return Pipeline(retriever=hybrid, chunker=chunker)
 
 
 class Scores:
-    """What is known of some questions: whether each is answered rightly, and what each method gives it."""
+    """What is known of some questions: whether each is answered rightly, what each method gives it, all features."""
 
-    def __init__(self, corpus: Corpus, batch: QueryBatch, judgments: Any) -> None:
-        assert batch.trace is not None
-        candidates = batch.trace["retriever"]
-        self.right = (Gains(batch.queries, judgments, corpus).of(candidates)[:, :DEPTH] > 0).any(axis=1)
-        fused, dense = list_shape(candidates), list_shape(batch.trace["retriever.1 dense"])
+    def __init__(self, pipeline: Pipeline, queries: list[Query], judgments: Any, store: Store) -> None:
+        batch = QueryBatch(queries, store=store)
+        candidates = pipeline.run(batch)
+        self.right = (Gains(queries, judgments, pipeline.corpus).of(candidates)[:, :DEPTH] > 0).any(axis=1)
+        fused, dense = list_shape(candidates), list_shape(batch.lists["retriever.1 dense"])
         self.by = {"top cosine": dense["top"], "top, fused": fused["top"], "gap, fused": fused["gap"]}
         self.by |= {"gap of cosines": dense["gap"], "fall, fused": fused["fall"]}
+        self.features = question_features(batch, candidates, pipeline.passages)
 
 
 def measured(dataset: Dataset, most: int, seed: int, store: Store) -> Iterator[tuple[str, float, Scores, Any, Any]]:
+    """What the stage does, for all risks with one search."""
+    made = retriever(chunked=dataset.name in CHUNKED).fit(dataset.corpus, store=store)
     train, test = without_half(dataset, "train", most, seed), without_half(dataset, "test", 10**6, seed)
+    seen, new = (Scores(made, *asked, store) for asked in (train, test))
+    taught, held = halves(len(seen.right), seed)
+    probe = Probe.of({name: values[taught] for name, values in seen.features.items()}, seen.right[taught])
+    likely = probe(seen.features)
+    new.by = {"probe": probe(new.features), **new.by}
     for of in ("all", "answered"):
         for risk in RISKS:
-            made = pipeline(risk, of, chunked=dataset.name in CHUNKED)
-            made.fit(dataset.corpus, training=Training(*train), store=store)
-            stage = made.stages[0]
-            assert isinstance(stage, Answerable)
-            batches = []
-            for queries, _ in (train, test):
-                batch = QueryBatch(queries, store=store, trace={})
-                made.run(batch)
-                batches.append(batch)
-            seen, new = (Scores(made.corpus, b, j) for b, (_, j) in zip(batches, (train, test), strict=True))
-            assert batches[1].trace is not None
-            new.by = {"probe": stage.values(batches[1], batches[1].trace["retriever"])[:, 0], **new.by}
-            answered = new.by["probe"] >= stage.threshold
+            if of == "all":
+                threshold = threshold_at_risk(likely[held], seen.right[held], risk)
+            else:
+                threshold = largest_share_at_risk(likely[taught], likely[held], seen.right[held], risk, 0.1)
             cut = threshold_at_risk(seen.by["top cosine"] + 1, seen.right, risk) - 1  # all questions calibrate it
-            yield of, risk, new, answered, new.by["top cosine"] >= cut
+            yield of, risk, new, new.by["probe"] >= threshold, new.by["top cosine"] >= cut
 
 
 def interval(values: list[float]) -> str:

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from rag.filters.score_adapter import ScoreAdapter
     from rag.filters.threshold import Threshold
     from rag.fitting import FitContext
+    from rag.learning.remembered import RememberedValue
     from rag.learning.training import Training
     from rag.pipeline import Pipeline
     from rag.queries.base import QueryEncoder
@@ -111,6 +112,7 @@ _MODULES = {
     "ServerError": "rag.errors",
     "RecursiveChunker": "rag.corpus.chunkers.recursive",
     "Reduced": "rag.embedders.reduced",
+    "RememberedValue": "rag.learning.remembered",
     "Retriever": "rag.stage",
     "Runtime": "rag.component",
     "ScoreAdapter": "rag.filters.score_adapter",
@@ -179,6 +181,7 @@ __all__ = [
     "RagError",
     "RecursiveChunker",
     "Reduced",
+    "RememberedValue",
     "Retriever",
     "Runtime",
     "ScoreAdapter",

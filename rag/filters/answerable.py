@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from rag.candidates import Bools, Candidates, Floats
+from rag.candidates import Bools, Candidates, Floats, Ints
 from rag.errors import DataError, NotFittedError
 from rag.filters.base import Filter
 from rag.filters.keep import choose_cut
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rag.batch import QueryBatch
     from rag.fitting import FitContext
 
-__all__ = ["Answerable", "largest_share_at_risk", "threshold_at_risk"]
+__all__ = ["Answerable", "halves", "largest_share_at_risk", "threshold_at_risk"]
 
 _NEVER = 2.0
 """A threshold that no probability reaches."""
@@ -96,25 +96,22 @@ class Answerable(Filter):
         batch, candidates = context.training_run()
         relevant = self._relevant(batch, candidates, context)
         right = relevant[:, : self.depth].any(axis=1)
-        order = np.random.default_rng(context.seed).permutation(len(right))
-        half = len(order) // 2
-        taught, held = np.sort(order[:half]), np.sort(order[half:])
+        taught, held = halves(len(right), context.seed)
         features = question_features(batch, candidates, self.passages)
         try:
             self._probe = Probe.of({name: values[taught] for name, values in features.items()}, right[taught])
         except DataError:
             raise DataError(
                 f"{self.spec.label} learns from questions with and without a relevant document among the first "
-                f"{self.depth}: of {half} training questions {right[taught].sum()} have one (questions without an "
-                "answer: rag eval --nulls)"
+                f"{self.depth}: of {len(taught)} training questions {right[taught].sum()} have one (questions without "
+                "an answer: rag eval --nulls)"
             ) from None
         likely = self._probe(features)
         if self.of == "all":
             self._threshold = threshold_at_risk(likely[held], right[held], self.risk, self.spec.label)
         else:
-            share = np.arange(1, _SHARES + 1) / _SHARES
-            cuts = np.quantile(likely[taught], 1 - share, method="lower")
-            self._threshold = largest_share_at_risk(likely[held], right[held], cuts, self.risk, 1 - self.confidence)
+            error = 1 - self.confidence
+            self._threshold = largest_share_at_risk(likely[taught], likely[held], right[held], self.risk, error)
         answered = likely[held] >= self._threshold
         self._seen = (len(held), float(answered.mean()), float((answered & ~right[held]).mean()))
         values = np.where(candidates.mask, likely[:, None], -np.inf)[held]
@@ -195,23 +192,31 @@ def threshold_at_risk(likely: Floats, right: Bools, risk: float, label: str = "'
     return 0.0 if allowed >= len(wrong) else float(np.nextafter(wrong[allowed], np.float32(_NEVER)))
 
 
-def largest_share_at_risk(likely: Floats, right: Bools, cuts: Any, risk: float, error: float) -> float:
-    """The cut that answers the most questions, among those at which a binomial test rejects, at a level of ``error``
-    shared among all cuts, that more than ``risk`` of the answered questions are answered wrongly.
+def largest_share_at_risk(taught: Floats, likely: Floats, right: Bools, risk: float, error: float) -> float:
+    """The lowest of ten thresholds, those that answer a tenth, two tenths ... of the questions that taught, at which a
+    binomial test rejects, at a level of ``error`` shared among all ten, that more than ``risk`` of the answered
+    questions are answered wrongly.
 
     Args:
-        likely: Probability of each calibration question, float32 [n]; those of at least the cut are answered.
+        taught: Probabilities of the questions that taught, float32 [m].
+        likely: Probability of each calibration question, float32 [n]; those of at least the threshold are answered.
         right: Whether each would be answered rightly, bool [n].
-        cuts: Thresholds, chosen without these questions.
         risk: Largest share of wrongly answered ones.
         error: Probability that the share is larger.
 
     Returns:
-        The cut; a threshold that no probability reaches where no test rejects.
+        The threshold; one that no probability reaches where no test rejects.
     """
     from scipy.stats import binom
 
-    answered = likely[None, :] >= np.asarray(cuts, dtype=np.float32)[:, None]
+    cuts = np.quantile(taught, 1 - np.arange(1, _SHARES + 1) / _SHARES, method="lower").astype(np.float32)
+    answered = likely[None, :] >= cuts[:, None]
     n, wrong = answered.sum(axis=1), (answered & ~right).sum(axis=1)
-    safe = binom.cdf(wrong, n, risk) <= error / len(n)
-    return float(np.float32(np.asarray(cuts)[safe].min())) if safe.any() else _NEVER
+    safe = binom.cdf(wrong, n, risk) <= error / _SHARES
+    return float(cuts[safe].min()) if safe.any() else _NEVER
+
+
+def halves(n: int, seed: int) -> tuple[Ints, Ints]:
+    """Rows of the questions that teach, and of those that calibrate, each ascending."""
+    order = np.random.default_rng(seed).permutation(n).astype(np.int64)
+    return np.sort(order[: n // 2]), np.sort(order[n // 2 :])

@@ -19,6 +19,7 @@ from rag import (
     LSA,
     MUVERA,
     Adapted,
+    Answerable,
     AutoChunker,
     Candidates,
     Conformal,
@@ -142,6 +143,7 @@ from rag.summarizers import (
     LangChainSummarizer,
     Precomputed,
     Ridge,
+    SemanticEntropy,
     SoftHistory,
     SummaryQuery,
     TransformersSummarizer,
@@ -671,6 +673,16 @@ class TestLearnedRank(StageConformance):
     def make(self):
         sources = [Feedback(target=BM25()), QueryMemory(embedder=LSA(dim=4, stop_words=False))]
         return LearnedRank(sources=sources, guard=False, depth=7, top_k=5)
+
+
+class TestAnswerable(StageConformance):
+    def make(self):
+        return Answerable(risk=0.3, of="answered", depth=1, confidence=0.8)
+
+
+class TestSemanticEntropy(ComponentConformance):
+    def make(self):
+        return SemanticEntropy(writer=ChatModel("gpt", temperature=1.0), judge=ChatModel("gpt"), samples=3)
 
 
 class TestConformal(StageConformance):

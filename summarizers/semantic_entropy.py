@@ -127,7 +127,9 @@ class SemanticEntropy(Component):
         questions = [render(q.turns) if q.turns else q.text for q in (batch.queries[row] for row in rows)]
         texts = [[Answer(answer.texts[0]).plain for answer in of_row] for of_row in samples]
         groups = (
-            self._by_vectors(batch, texts) if self.judge is None else self._by_judge(batch, questions, texts, spent)
+            self._by_vectors(batch, texts)
+            if self.embedder is not None
+            else self._by_judge(batch, questions, texts, spent)
         )
         return [self._uncertainty(*of_row) for of_row in zip(samples, groups, spent, strict=True)]
 

@@ -23,8 +23,8 @@ class RememberedValue:
     r"""A question and its value: an answer, a label, an action; not a document of the corpus.
 
     It is kept as a document whose text is the question (and the value, if that is a text, so that a language model
-    reads both), with the metadata ``value``, ``question``, ``source`` and ``remembered``, the time. A retriever finds it
-    like any other, by its question; ``{"remembered": {"exists": true}}`` is the filter for such values alone, and
+    reads both), with the metadata ``value``, ``question``, ``source`` and ``remembered``, the time. A retriever finds
+    it like any other, by its question; ``{"remembered": {"exists": true}}`` is the filter for such values alone, and
     ``false`` for documents alone.
 
     Args:

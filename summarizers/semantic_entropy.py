@@ -150,12 +150,13 @@ class SemanticEntropy(Component):
         sizes = sorted(Counter(groups).values(), reverse=True)
         return Uncertainty(semantic_entropy(groups, shares), tuple(sizes), *costs)
 
-    def _by_vectors(self, batch: QueryBatch, texts: Sequence[Sequence[str]]) -> list[list[int] | None]:
-        assert self.embedder is not None
+    def _by_vectors(
+        self, batch: QueryBatch, embedder: Embedder, texts: Sequence[Sequence[str]]
+    ) -> list[list[int] | None]:
         distinct = {text: row for row, text in enumerate(dict.fromkeys(text for of_row in texts for text in of_row))}
         if not distinct:
             return [[] for _ in texts]
-        vectors = unit(batch.embed_documents(self.embedder, list(distinct)))
+        vectors = unit(batch.embed_documents(embedder, list(distinct)))
         groups: list[list[int] | None] = []
         for of_row in texts:
             first: list[str] = []

@@ -121,16 +121,18 @@ class SemanticEntropy(Component):
             free = {prompt: replace(unsure, llm_calls=0, llm_tokens=0, money=0.0) for prompt, unsure in once.items()}
             return [(once if first[p] == row else free)[p] for p, row in zip(prompts, rows, strict=True)]
         with listening(None):  # who listens wants the answer alone
-            written = [self._ask(self.writer, batch, prompts, repetition) for repetition in range(1, self.samples + 1)]
+            return self._measured(batch, rows, prompts)
+
+    def _measured(self, batch: QueryBatch, rows: Sequence[int], prompts: Sequence[str]) -> list[Uncertainty]:
+        written = [self._ask(self.writer, batch, prompts, repetition) for repetition in range(1, self.samples + 1)]
         samples = [[answer for answer in of_row if answer.texts] for of_row in zip(*written, strict=True)]
         spent = [_Spent(self.writer, of_row) for of_row in zip(*written, strict=True)]
         questions = [render(q.turns) if q.turns else q.text for q in (batch.queries[row] for row in rows)]
         texts = [[Answer(answer.texts[0]).plain for answer in of_row] for of_row in samples]
-        groups = (
-            self._by_vectors(batch, texts)
-            if self.embedder is not None
-            else self._by_judge(batch, questions, texts, spent)
-        )
+        if self.embedder is None:
+            groups = self._by_judge(batch, questions, texts, spent)
+        else:
+            groups = self._by_vectors(batch, self.embedder, texts)
         return [self._uncertainty(*of_row) for of_row in zip(samples, groups, spent, strict=True)]
 
     def _uncertainty(self, samples: Sequence[Summary], groups: Sequence[int] | None, spent: _Spent) -> Uncertainty:

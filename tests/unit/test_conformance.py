@@ -624,12 +624,12 @@ class TestHyDE(ComponentConformance):
 
 class TestDistilled(ComponentConformance):
     def make(self):
-        return Distilled(embedder=LSA(), student=SoftHistory(), max_turns=5)
+        return Distilled(embedder=LSA(), student=SoftHistory(), max_turns=5, reads=LSA(dim=3))
 
 
 class TestRidge(ComponentConformance):
     def make(self):
-        return Ridge(penalties=[0.5, 2.0], loss="cosine")
+        return Ridge(penalties=[0.5, 2.0], loss="cosine", words=50)
 
 
 class TestSoftHistory(ComponentConformance):

@@ -171,22 +171,21 @@ def multiwoz(
     def text(match: Retriever, history: Any, asked: Any = None) -> TextKey:
         return TextKey(retriever=match, history=history, query=IdentityQuery(history=asked or history))
 
-    def summary(query: Any) -> SummaryKey:
-        return SummaryKey(summarizer=Precomputed(str(summaries)), retriever=dense(K), query=query)
+    def summary(query: Any, top_k: int = K) -> SummaryKey:
+        return SummaryKey(summarizer=Precomputed(str(summaries)), retriever=dense(top_k), query=query)
 
     def distilled(student: Student) -> Callable[[], list[Any]]:
         return lambda: [summary(Distilled(embedder=embedder(), student=student.spec.clone()))]
 
-    def in_words() -> SummaryKey:
+    def in_words(top_k: int = K) -> SummaryKey:
         space = LSA(dim=1024, stop_words=False)
         query = Distilled(embedder=space, reads=embedder(), student=Ridge(words=WORDS))
-        return SummaryKey(summarizer=Precomputed(str(summaries)), retriever=Dense(embedder=space, top_k=K), query=query)
+        return SummaryKey(
+            summarizer=Precomputed(str(summaries)), retriever=Dense(embedder=space, top_k=top_k), query=query
+        )
 
     def both() -> list[Any]:
-        keys = [in_words(), summary(Distilled(embedder=embedder(), student=Ridge(words=WORDS)))]
-        for key in keys:
-            key.retriever.top_k = 100
-        return keys
+        return [in_words(100), summary(Distilled(embedder=embedder(), student=Ridge(words=WORDS)), 100)]
 
     rows: list[tuple[str, Callable[[], list[Any]], list[Query]]] = [
         ("bm25, last turn on last turn", lambda: [text(BM25(preset="anserini", top_k=K), "last_turn")], spoken),

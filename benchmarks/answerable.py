@@ -81,10 +81,12 @@ class Scores:
         self.features = question_features(batch, candidates, pipeline.passages)
 
 
-def measured(dataset: Dataset, most: int, seed: int, store: Store) -> Iterator[tuple[str, float, Scores, Any, Any]]:
+def measured(
+    dataset: Dataset, most: tuple[int, int], seed: int, store: Store
+) -> Iterator[tuple[str, float, Scores, Any, Any]]:
     """What the stage does, for all risks with one search."""
     made = retriever(chunked=dataset.name in CHUNKED).fit(dataset.corpus, store=store)
-    train, test = without_half(dataset, "train", most, seed), without_half(dataset, "test", 10**6, seed)
+    train, test = (without_half(dataset, name, n, seed) for name, n in zip(("train", "test"), most, strict=True))
     seen, new = (Scores(made, *asked, store) for asked in (train, test))
     taught, held = halves(len(seen.right), seed)
     probe = Probe.of({name: values[taught] for name, values in seen.features.items()}, seen.right[taught])
@@ -119,14 +121,17 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--sets", default="scifact,nfcorpus,locomo_sessions,python-reference")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--most", type=int, default=600)
+    parser.add_argument("--most", type=int, default=600, help="training questions")
+    parser.add_argument("--most-test", type=int, default=400, help="test questions")
     arguments = parser.parse_args()
     store = Store()
     for name in arguments.sets.split(","):
         dataset = load_dataset(name if name == "python-reference" else str(arguments.data / name))
         runs: dict[tuple[str, float], list[tuple[Scores, Any, Any]]] = {}
         for seed in range(arguments.seeds):
-            for of, risk, new, answered, baseline in measured(dataset, arguments.most, seed, store):
+            for of, risk, new, answered, baseline in measured(
+                dataset, (arguments.most, arguments.most_test), seed, store
+            ):
                 runs.setdefault((of, risk), []).append((new, answered, baseline))
         first = [run for run, _, _ in runs["all", RISKS[0]]]
         n_train = min(len(dataset.split("train").queries), arguments.most)

@@ -44,7 +44,7 @@ class Answerable(Filter):
     questions is at most ``risk`` in expectation over the calibration questions (conformal risk control: Angelopoulos et
     al. 2022, Theorem 1). With ``of: answered`` the share of failures among the *answered* questions is at most ``risk``
     with probability ``confidence`` over the calibration questions (learn then test: Angelopoulos et al. 2021; binomial
-    tails, Bonferroni's correction over ten shares of answered questions).
+    tests of ten shares of answered questions in a fixed order).
 
     Where it abstains, the result has a remark, and the answer of a ``generate`` behind it is the abstention.
 
@@ -193,9 +193,10 @@ def threshold_at_risk(likely: Floats, right: Bools, risk: float, label: str = "'
 
 
 def largest_share_at_risk(taught: Floats, likely: Floats, right: Bools, risk: float, error: float) -> float:
-    """The lowest of ten thresholds, those that answer a tenth, two tenths ... of the questions that taught, at which a
-    binomial test rejects, at a level of ``error`` shared among all ten, that more than ``risk`` of the answered
-    questions are answered wrongly.
+    """The last of ten falling thresholds, those that answer a tenth, two tenths ... of the questions that taught, up to
+    which every binomial test rejects, at the level ``error``, that more than ``risk`` of the answered questions are
+    answered wrongly. Since the order is fixed, the level need not be shared among the tests; those of so few questions
+    that they could not reject in any case are passed over.
 
     Args:
         taught: Probabilities of the questions that taught, float32 [m].
@@ -205,15 +206,16 @@ def largest_share_at_risk(taught: Floats, likely: Floats, right: Bools, risk: fl
         error: Probability that the share is larger.
 
     Returns:
-        The threshold; one that no probability reaches where no test rejects.
+        The threshold; one that no probability reaches where the first test does not reject.
     """
     from scipy.stats import binom
 
     cuts = np.quantile(taught, 1 - np.arange(1, _SHARES + 1) / _SHARES, method="lower").astype(np.float32)
     answered = likely[None, :] >= cuts[:, None]
     n, wrong = answered.sum(axis=1), (answered & ~right).sum(axis=1)
-    safe = binom.cdf(wrong, n, risk) <= error / _SHARES
-    return float(cuts[safe].min()) if safe.any() else _NEVER
+    able = (1 - risk) ** n <= error
+    rejects = np.logical_and.accumulate(binom.cdf(wrong, n, risk)[able] <= error)
+    return float(cuts[able][rejects].min(initial=_NEVER))
 
 
 def halves(n: int, seed: int) -> tuple[Ints, Ints]:

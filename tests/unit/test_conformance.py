@@ -677,7 +677,7 @@ class TestLearnedRank(StageConformance):
 
 class TestAnswerable(StageConformance):
     def make(self):
-        return Answerable(risk=0.3, of="answered", depth=1, confidence=0.8)
+        return Answerable(risk=0.95, depth=1, confidence=0.8)
 
 
 class TestSemanticEntropy(ComponentConformance):

@@ -6,10 +6,9 @@ import json
 import re
 
 import pytest
-from typer.testing import CliRunner
 
-from rag import LSA, DataError, Document, Pipeline, RememberedValue
-from rag.cli.application import app
+from rag import LSA, ConfigError, DataError, Document, Pipeline, RememberedValue
+from rag.eval.cli.remember import remember
 from rag.retrievers import BM25, Dense
 
 DOCUMENTS = [Document(f"d{n}", f"word{n} of the garden") for n in range(5)]
@@ -89,13 +88,13 @@ def test_what_cannot_be_kept_is_refused(query, value, message):
         RememberedValue(query, value)
 
 
-def test_the_command_line(pipeline, tmp_path):
+def test_the_command_line(pipeline, tmp_path, capsys):
     index, file = tmp_path / "index", tmp_path / "values.jsonl"
     pipeline.save(index)
     rows = [{"query": "when do tulips bloom?", "value": "in spring", "source": "Ann"}, {"query": "y", "value": 3}]
     file.write_text("\n\n".join(map(json.dumps, rows)))
-    said = CliRunner().invoke(app, ["remember", str(index), "--values", str(file), "--json"])
-    assert json.loads(said.stdout)["values"] == 2
+    remember(index, values=file, as_json=True)
+    assert json.loads(capsys.readouterr().out)["values"] == 2
     assert found(Pipeline.load(index), "tulips") == [("when do tulips bloom?", "in spring")]
 
 
@@ -112,10 +111,10 @@ def test_wrong_rows_are_named(pipeline, tmp_path, text, message):
     index, file = tmp_path / "index", tmp_path / "values.jsonl"
     pipeline.save(index)
     file.write_text(text)
-    refused = CliRunner().invoke(app, ["remember", str(index), "--values", str(file)])
-    assert re.search(message, f"{refused.exception} {refused.output}")
+    with pytest.raises(DataError, match=message):
+        remember(index, values=file)
 
 
 def test_something_has_to_be_remembered(tmp_path):
-    refused = CliRunner().invoke(app, ["remember", str(tmp_path)])
-    assert "give --queries with --qrels, or --values" in f"{refused.exception} {refused.output}"
+    with pytest.raises(ConfigError, match="give --queries with --qrels, or --values"):
+        remember(tmp_path)

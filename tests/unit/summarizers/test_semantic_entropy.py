@@ -135,7 +135,7 @@ def test_samples_are_kept_and_who_listens_hears_the_answer_alone(tmp_path):
         dataset = Dataset("moon", line.corpus, {"test": Split([Query("q", "moon")], {"q": {"moon": 1}})})
         script = server.answer = Script(["In 1969 [1].", "In 1970."])
         found = [evaluate(line.spec.clone(), dataset, store=store, timed=False) for _ in range(2)]
-        assert sum(script.given.values()) == 3  # the answer's own request is not counted by the script
+        assert sum(script.given.values()) == 2  # once: the second evaluation reads the store
     assert [one.results[0].answer.entropy for one in found] == [first.entropy] * 2
     store.close()
 

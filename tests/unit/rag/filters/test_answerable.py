@@ -95,7 +95,7 @@ class TestPipeline:
         batch = QueryBatch([KNOWN[0]])
         candidates = fitted.run(batch)
         batch.lists.clear()
-        with pytest.raises(ModelError, match="of which 12 are not there, such as 'retriever.0 bm25 top'"):
+        with pytest.raises(ModelError, match=r"of which \d+ are not there, such as 'retriever"):
             stage.values(batch, candidates)
 
 
@@ -148,11 +148,15 @@ class TestThresholds:
         right = rng.random(150) < likely**0.3
         threshold = largest_share_at_risk(likely, likely, right, 0.25, 0.1)
         cuts = [np.quantile(likely, 1 - n / 10, method="lower") for n in range(1, 11)]
-        safe = [
-            cut
-            for cut in cuts
-            if binomtest(int((~right[likely >= cut]).sum()), int((likely >= cut).sum()), 0.25, "less").pvalue <= 0.01
-        ]
+        safe = []
+        for cut in cuts:
+            n, wrong = int((likely >= cut).sum()), int((~right[likely >= cut]).sum())
+            if binomtest(0, n, 0.25, alternative="less").pvalue > 0.1:
+                continue  # so few questions show nothing
+            if binomtest(wrong, n, 0.25, alternative="less").pvalue > 0.1:
+                break
+            safe.append(cut)
+        assert 1 < len(safe) < 9
         assert np.float32(threshold) == min(safe)
         assert largest_share_at_risk(likely, likely, ~right, 0.01, 0.1) == 2.0  # no test rejects: it never answers
 

@@ -53,7 +53,7 @@ def remember(
         raise ConfigError("give --queries with --qrels, or --values, or all three")
     judged = _judged(queries, qrels) if queries is not None and qrels is not None else None
     kept = [] if values is None else _values(values)
-    changed, there = 0, {}
+    changed, there = 0, dict[str, bool]()
     with Pipeline.editing(folder, keep=keep) as pipeline:
         if judged is not None:
             ids = {id for grades in judged.qrels.values() for id in grades if id}

@@ -203,10 +203,13 @@ def measure_answers(
 
 def _uncertainty(values: Values, seed: int) -> dict[str, Any] | None:
     """How well the entropy tells wrong answers from right ones; None where it was not measured, or nothing can tell."""
-    known = [id for id, entropy in values["entropy"].items() if entropy is not None]
-    known = [id for id in known if values["token_recall"].get(id) is not None]
-    wrong = [(values["token_recall"][id] or 0.0) < _RIGHT for id in known]
-    area = auroc([values["entropy"][id] for id in known], wrong, seed=seed)  # type: ignore[misc]
+    recalls = values["token_recall"]
+    pairs = [
+        (entropy, recall < _RIGHT)
+        for id, entropy in values["entropy"].items()
+        if entropy is not None and (recall := recalls.get(id)) is not None
+    ]
+    area = auroc([entropy for entropy, _ in pairs], [wrong for _, wrong in pairs], seed=seed)
     return None if area is None else {"auroc": area, "right_from": _RIGHT}
 
 

@@ -29,17 +29,17 @@ def auroc(scores: npt.ArrayLike, happened: npt.ArrayLike, *, seed: int = 0) -> d
         >>> auroc([0.1, 0.4, 0.35, 0.8], [False, False, True, True])["value"]
         0.75
     """
-    scores, happened = np.asarray(scores, dtype=np.float64), np.asarray(happened, dtype=bool)
-    n, of = len(scores), int(happened.sum())
+    values, kind = np.asarray(scores, dtype=np.float64), np.asarray(happened, dtype=bool)
+    n, of = len(values), int(kind.sum())
     if of in (0, n):
         return None
     bounds = None
     if min(of, n - of) >= 5:
         rng = np.random.default_rng(seed)
         drawn = rng.integers(0, n, (_RESAMPLES, n))
-        areas = [_area(scores[rows], happened[rows]) for rows in drawn]
+        areas = [_area(values[rows], kind[rows]) for rows in drawn]
         bounds = [float(bound) for bound in np.nanpercentile(areas, [2.5, 97.5])]
-    return {"value": _area(scores, happened), "ci95": bounds, "happened": of, "not": n - of}
+    return {"value": _area(values, kind), "ci95": bounds, "happened": of, "not": n - of}
 
 
 def _area(scores: Any, happened: Any) -> float:

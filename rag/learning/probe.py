@@ -75,9 +75,8 @@ class Probe:
             for c in _PENALTIES
         ]
         model = LogisticRegression(C=_PENALTIES[int(np.argmin(losses))], max_iter=500).fit(x, happened)
-        return cls(
-            names, tuple(center.tolist()), tuple(spread.tolist()), tuple(model.coef_[0].tolist()), model.intercept_[0]
-        )
+        weights, offset = tuple(model.coef_[0].tolist()), float(model.intercept_[0])
+        return cls(names, tuple(center.tolist()), tuple(spread.tolist()), weights, offset)
 
     def __call__(self, features: Mapping[str, Floats]) -> Floats:
         """Probability of the event, float32 [n].

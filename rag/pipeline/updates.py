@@ -136,7 +136,7 @@ def remember(pipeline: PipelineBase, values: Iterable[RememberedValue], *, store
     ]
     if not new and not forgotten:
         return 0
-    plan, changes, _ = plan_additions(corpus, read_corpus(new)) if new else (Plan(), Changes(), None)
+    plan, changes = plan_additions(corpus, read_corpus(new))[:2] if new else (Plan(), Changes())
     plan.dead += [positions[id] for id in forgotten]
     changes = replace(changes, deleted=len(forgotten))
     _carry_out(pipeline, plan, changes, store=store, progress=progress, compact_at=COMPACT_AT)

@@ -145,7 +145,7 @@ class TestThresholds:
     def test_of_the_answered_against_another_test(self):
         rng = np.random.default_rng(1)
         likely = rng.random(150).astype(np.float32)
-        right = rng.random(150) < likely**0.3
+        right = rng.random(150) < likely**0.5
         threshold = largest_share_at_risk(likely, likely, right, 0.25, 0.1)
         cuts = [np.quantile(likely, 1 - n / 10, method="lower") for n in range(1, 11)]
         safe = []

@@ -38,7 +38,7 @@ def auroc(scores: npt.ArrayLike, happened: npt.ArrayLike, *, seed: int = 0) -> d
         rng = np.random.default_rng(seed)
         drawn = rng.integers(0, n, (_RESAMPLES, n))
         areas = [_area(values[rows], kind[rows]) for rows in drawn]
-        bounds = [float(bound) for bound in np.nanpercentile(areas, [2.5, 97.5])]
+        bounds = np.nanpercentile(np.array(areas), [2.5, 97.5]).tolist()
     return {"value": _area(values, kind), "ci95": bounds, "happened": of, "not": n - of}
 
 

@@ -210,7 +210,8 @@ def largest_share_at_risk(taught: Floats, likely: Floats, right: Bools, risk: fl
     """
     from scipy.stats import binom
 
-    cuts = np.quantile(taught, 1 - np.arange(1, _SHARES + 1) / _SHARES, method="lower").astype(np.float32)
+    shares = np.arange(1, _SHARES + 1) / _SHARES
+    cuts: Floats = np.asarray(np.quantile(taught, 1 - shares, method="lower"), dtype=np.float32)
     answered = likely[None, :] >= cuts[:, None]
     n, wrong = answered.sum(axis=1), (answered & ~right).sum(axis=1)
     able = (1 - risk) ** n <= error

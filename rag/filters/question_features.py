@@ -81,7 +81,7 @@ def list_shape(candidates: Candidates) -> dict[str, Floats]:
 def _words(batch: QueryBatch, candidates: Candidates, passages: Passages) -> dict[str, Floats]:
     head = candidates.head(_READ)
     texts = iter(passages.texts(head.passages[head.mask]))
-    first, together, length = np.zeros((3, len(batch)), dtype=np.float32)
+    length, first, together = (np.zeros(len(batch), dtype=np.float32) for _ in range(3))
     for row, (query, count) in enumerate(zip(batch.queries, head.counts.tolist(), strict=True)):
         words = set(words_of(query.text))
         seen = [words & set(words_of(next(texts))) for _ in range(count)]

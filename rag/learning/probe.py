@@ -101,7 +101,9 @@ class Probe:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Probe:
         """The probe that :meth:`as_dict` wrote."""
-        parts = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        parts: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
         return cls(**parts)
 
 

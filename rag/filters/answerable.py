@@ -214,7 +214,7 @@ def largest_share_at_risk(taught: Floats, likely: Floats, right: Bools, risk: fl
     cuts: Floats = np.asarray(np.quantile(taught, 1 - shares, method="lower"), dtype=np.float32)
     answered = likely[None, :] >= cuts[:, None]
     n, wrong = answered.sum(axis=1), (answered & ~right).sum(axis=1)
-    able = (1 - risk) ** n <= error
+    able: Bools = np.asarray(np.power(1 - risk, n) <= error)
     rejects = np.logical_and.accumulate(binom.cdf(wrong, n, risk)[able] <= error)
     return float(cuts[able][rejects].min(initial=_NEVER))
 

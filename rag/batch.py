@@ -84,7 +84,7 @@ class QueryBatch(Shown):
             ``step.name`` and calls its parts with :meth:`for_part`.
         lists: The tables passed to :meth:`record`, also without a trace, for later stages.
         recent: Cache of vectors of queries that may come again; None keeps none beyond the batch.
-        remarks: Filled by :meth:`remark`: what steps say about single queries.
+        remarks: Filled by :meth:`remark`: what steps say about single queries, by ``id`` of the query object.
     """
 
     queries: Sequence[Query]
@@ -98,7 +98,7 @@ class QueryBatch(Shown):
     step: Step = field(default_factory=Step.retriever)
     lists: dict[str, Candidates] = field(default_factory=dict)
     recent: RecentVectors | None = None
-    remarks: dict[int, list[Remark]] = field(default_factory=dict)
+    remarks: dict[int, dict[str, Remark]] = field(default_factory=dict)
     _tables: dict[str, tuple[Candidates, dict[str, Candidates]]] = field(default_factory=dict)
     """By a retriever's fingerprint, its table and those of its parts, by what their names add to its own."""
     _vectors: Callable[[Embedder], Vectors] | None = None
@@ -343,13 +343,7 @@ class QueryBatch(Shown):
 
     def remark(self, query: Query, remark: Remark) -> None:
         """Add a remark to the result of this query object."""
-        said = self.remarks.setdefault(id(query), [])
-        if remark not in said:
-            said.append(remark)
-
-    def remarks_on(self, query: Query) -> Sequence[Remark]:
-        """The remarks on this query object."""
-        return self.remarks.get(id(query), ())
+        self.remarks.setdefault(id(query), {}).setdefault(remark.message, remark)
 
     def embedded_by(self) -> set[str]:
         """Fingerprints of the embedders that have embedded these queries."""

@@ -265,7 +265,7 @@ class SearchablePipeline(PipelineBase):
 
     def _remarked(self, batch: QueryBatch, result: SearchResult, top_k: int | None) -> SearchResult:
         """Add remarks on oddities of the query, and of steps on it, to a result; each is logged once."""
-        remarks = [*batch.remarks_on(result.query)]
+        remarks = [*batch.remarks.get(id(result.query), {}).values()]
         remarks += [] if result.query.filter is None else self.corpus.fields.remarks(result.query.filter)
         name, limit = min(self._limits(), key=itemgetter(1), default=("", 0))
         if top_k is not None and limit < top_k and len(result) == limit:

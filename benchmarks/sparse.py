@@ -225,7 +225,8 @@ def engine(postings: Any, queries: Any, site: str | None, chosen: list[str]) -> 
         alone = [seconds(lambda row=row, search=search: search(queries[[row]])) for row in range(50)]  # type: ignore[misc]
         together = [seconds(lambda search=search: search(queries)) / n_queries for _ in range(3)]  # type: ignore[misc]
         keys, scores = search(queries)
-        apart = "" if scores is None else f"{np.abs(np.asarray(scores)[known] - expected[known]).max():.1e}"
+        both = known if scores is None else known & np.isfinite(scores)
+        apart = "" if scores is None else f"{np.abs(np.asarray(scores)[both] - expected[both]).max():.1e}"
         recalls = ["", ""]
         if keys is not None:
             pairs = [(row[row >= 0], own) for row, own in zip(best, keys, strict=True) if row[0] >= 0]

@@ -2,7 +2,7 @@
 
     python benchmarks/scale.py postgres N [STORAGE]  # recall, short lists, CPU; plain psycopg beside it
     python benchmarks/scale.py milvus N              # the same of Milvus, at MILVUS_URI or milvus-lite
-    python benchmarks/scale.py langchain N           # filters of langchain-postgres (in an environment that has it)
+    python benchmarks/scale.py langchain N [SETTING=VALUE]  # langchain-postgres' retriever (in an environment with it)
     python benchmarks/scale.py stream N [INDEX]      # N documents through Pipeline.fit: time, memory
     python benchmarks/scale.py embed N               # N passages of 200 tokens by MiniLM: hours for a million
     python benchmarks/scale.py ray N                 # the same by one and by two workers of a Ray cluster
@@ -300,8 +300,11 @@ def ray(n: int) -> None:
     print(f"1 -> 2 workers: {seconds[1] / seconds[2]:.2f} times")
 
 
-def langchain(n: int) -> None:
-    """Short lists and recall of langchain-postgres' store under filters."""
+def langchain(n: int, settings: str, first: int | None) -> None:
+    """Short lists, recall and costs of langchain-postgres' retriever, with filters; ``settings`` of the server, such as
+    ``hnsw.iterative_scan=relaxed_order``, go into its connections.
+    """
+    import psycopg
     from langchain_core.embeddings import Embeddings
     from langchain_postgres import PGVector
 
@@ -318,35 +321,39 @@ def langchain(n: int) -> None:
     labels = {name: draw.random(n) < share for name, share in {"all": 1.0, **shares}.items()}
     url = os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg://")
     store = PGVector(Given(), connection=url, collection_name="scale", embedding_length=DIMENSION, use_jsonb=True)
-    with Spent(None) as build:
-        for rows in (range(first, min(n, first + 5000)) for first in range(0, n, 5000)):
+    with Spent(first) as build:
+        for rows in (range(start, min(n, start + 5000)) for start in range(0, n, 5000)):
             own = [{f"f{p}": bool(labels[name][row]) for p, name in enumerate(shares)} for row in rows]
             store.add_embeddings([str(row) for row in rows], vectors[rows.start : rows.stop].tolist(), own)
-    import psycopg
-
-    with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
-        connection.execute("set maintenance_work_mem = '1GB'")
-        connection.execute(
-            "create index on langchain_pg_embedding using hnsw ((embedding::vector(384)) vector_cosine_ops)"
-        )
-        connection.execute("analyze langchain_pg_embedding")
-    print(f"langchain-postgres, {n:,} rows: {build.client:.1f} CPU s here to write\n")
-    print("| passing | recall@10 | short lists | wall ms a query | CPU ms here |")
+        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+            connection.execute("set maintenance_work_mem = '1GB'")
+            connection.execute(
+                "create index on langchain_pg_embedding using hnsw ((embedding::vector(384)) vector_cosine_ops)"
+            )
+            connection.execute("analyze langchain_pg_embedding")
+            connection.execute("alter database postgres set hnsw.ef_search = 100")  # as ours has it
+            for setting in settings.split():
+                connection.execute(f"alter database postgres set {setting}")
+    store._engine.dispose()
+    print(f"langchain-postgres, {n:,} rows, {settings}: {build.cpu:.1f} CPU s to write ({build.client:.1f} here)\n")
+    print("| passing | recall@10 | short lists | CPU ms a query | of these on the server |")
     print("|---|---|---|---|---|")
     for name, mask in labels.items():
         inside = np.flatnonzero(mask)
         wanted = min(K, len(inside))
         kth = np.sort(queries @ vectors[inside].T, axis=1)[:, -wanted]
         condition = None if name == "all" else {f"f{list(shares).index(name)}": True}
+        retriever = store.as_retriever(search_kwargs={"k": K, "filter": condition})
+        retriever.invoke("0")
         recall = short = 0
-        with Spent(None) as spent:
-            lists = [store.similarity_search(str(row), k=K, filter=condition) for row in range(QUERIES)]
-        for row, found in enumerate(lists):
-            short += len(found) < wanted
-            recall += sum(queries[row] @ vectors[int(one.page_content)] >= kth[row] - 1e-6 for one in found)
+        with Spent(first) as spent:
+            lists = [retriever.invoke(str(row)) for row in range(QUERIES)]
+        for row, hits in enumerate(lists):
+            short += len(hits) < wanted
+            recall += sum(queries[row] @ vectors[int(hit.page_content)] >= kth[row] - 1e-6 for hit in hits)
         print(
             f"| {name} | {recall / (QUERIES * wanted):.3f} | {short} of {QUERIES} | "
-            f"{1000 * spent.wall / QUERIES:.1f} | {1000 * spent.client / QUERIES:.1f} |"
+            f"{1000 * spent.cpu / QUERIES:.2f} | {1000 * spent.server / QUERIES:.2f} |"
         )
 
 
@@ -368,23 +375,24 @@ def milvus(n: int) -> None:
             )
         )
         index = Milvus(uri="${MILVUS_URI}", collection="scale", timeout=300)
-        with Spent(None) as build:
+        first = started.process.pid
+        with Spent(first) as build:
             index.hold(passages, vectors)
-        print(f"\n{n:,} x {DIMENSION}: {build.client:.1f} CPU s here, {build.wall:.0f} s\n")
-        print("| passing | recall@10 | short lists | CPU ms here, in batches of 100 | wall ms a query |")
+        print(f"\n{n:,} x {DIMENSION}: {build.cpu:.1f} CPU s ({build.client:.1f} here), {build.wall:.0f} s\n")
+        print("| passing | recall@10 | short lists | CPU ms a query, in batches of 100 | of these on the server |")
         print("|---|---|---|---|---|")
         for place, (name, mask) in enumerate(labels.items()):
             inside = np.flatnonzero(mask)
             kth = np.sort(queries @ vectors[inside].T, axis=1)[:, -K]
-            with Spent(None) as spent:
+            with Spent(first) as spent:
                 tables = [index.search_where(queries[r : r + 100], K, {f"f{place}": True}) for r in (0, 100)]
             keys, scores = (np.concatenate(part) for part in zip(*tables, strict=True))
             recall = (scores >= kth[:, None] - 1e-5).mean()
             print(
                 f"| {name} | {recall:.3f} | {int((keys < 0).any(axis=1).sum())} of {QUERIES} | "
-                f"{1000 * spent.client / QUERIES:.2f} | {1000 * spent.wall / QUERIES:.1f} |"
+                f"{1000 * spent.cpu / QUERIES:.2f} | {1000 * spent.server / QUERIES:.2f} |"
             )
-        changed(index, passages, vectors, build, None)
+        changed(index, passages, vectors, build, first)
 
 
 if __name__ == "__main__":
@@ -392,8 +400,8 @@ if __name__ == "__main__":
     if what == "postgres":
         postgres(int(number), rest[0] if rest else "vector")
     elif what == "langchain":
-        with server():
-            langchain(int(number))
+        with server() as process:
+            langchain(int(number), " ".join(rest), process)
     elif what == "stream":
         stream(int(number), rest[0] if rest else "ivf_pq")
     else:

@@ -162,6 +162,38 @@ def test_a_copy_of_the_folder_that_writes_gets_a_table_of_its_own(database, tmp_
         pipe.retriever.index.verify_elsewhere()
 
 
+def test_many_new_rows_are_written_with_all_others_to_a_table_that_is_built_at_once(
+    database, tmp_path, postgres, monkeypatch
+):
+    from rag.retrievers.indexes.postgres import writing
+
+    monkeypatch.setattr(writing, "_MANY", 5)
+    saved(database, tmp_path / "a", DOCUMENTS[:80], keep_hours=0)
+    reader = Pipeline.load(tmp_path / "a")
+    before = answers(reader)
+    changed = [Document(d.id, d.text, {**d.metadata, "fresh": [1.5, 2.5]}) for d in DOCUMENTS[10:40]]
+    synced = [*DOCUMENTS[5:10], *changed, *DOCUMENTS[40:]]
+    with Pipeline.editing(tmp_path / "a") as writer:
+        writer.sync(synced, max_deletes=None)
+    assert tables(postgres) == ["papers_1", "papers_2"]
+    assert answers(reader) == before
+    wanted = make(database, Flat(), LSA(dim=8)).fit(DOCUMENTS[:80])
+    wanted.sync(synced, max_deletes=None)
+    pipe = Pipeline.load(tmp_path / "a", verify=True)
+    for condition in (None, CONDITION, {"fresh": {"gte": 2}}):
+        assert answers(pipe, filter=condition) == answers(wanted, filter=condition)
+    pipe.retriever.index.verify_elsewhere()
+    definitions = "select split_part(indexdef, ' USING ', 2) from pg_indexes where tablename = 'papers_%s' order by 1"
+    fields = in_schema(postgres, definitions % 2)
+    assert len(fields) == len(set(fields)) == len(in_schema(postgres, definitions % 1)) + 1
+    pipe.retriever.index._fitted().close()
+    forgotten(reader, postgres)
+    forgotten(writer, postgres)
+    with Pipeline.editing(tmp_path / "a") as writer:
+        writer.delete(["d50"])  # few: it stays where it is, and what nobody needs goes
+    assert tables(postgres) == ["papers_2"]
+
+
 def test_two_writers_come_one_after_the_other(database, tmp_path):
     errors = []
 

@@ -275,8 +275,8 @@ class RemoteIndex(HoldsRows, Index):
         dimension = self._fitted().held.generation.dimension
         if vectors.shape[1] != dimension:
             raise DataError(f"the queries' vectors have {vectors.shape[1]} dimensions, the index has {dimension}")
-        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        if len(bad):
+        if not np.isfinite(vectors).all():
+            bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
             raise DataError(
                 f"index '{self.type}': {len(bad)} of {len(vectors)} queries' vectors have NaN or infinite values, the "
                 f"first is row {bad[0]}"

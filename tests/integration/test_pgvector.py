@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -147,8 +148,6 @@ def test_rolled_back_it_goes_on_from_there(database, tmp_path, postgres):
 
 
 def test_a_copy_of_the_folder_that_writes_gets_a_table_of_its_own(database, tmp_path, postgres):
-    import shutil
-
     saved(database, tmp_path / "a")
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     with Pipeline.editing(tmp_path / "a") as writer:
@@ -307,6 +306,40 @@ def test_a_full_disk_and_a_folder_of_another_dimension_are_told(database, tmp_pa
     saved(database, tmp_path / "b")
     in_schema(postgres, "update rag_generations set dimension = 16")
     assert "belongs to another index" in refused(lambda: Pipeline.load(tmp_path / "b"))
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full(database, tmp_path, postgres):
+    disk = postgres.folder / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=700k,mode=777", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    many = [Document(f"more{number}", f"red thing {number}. " * 3) for number in range(1000)]
+    try:
+        (disk / "own").mkdir()
+        shutil.chown(disk / "own", postgres.user)
+        postgres.execute(f"create tablespace tiny location '{disk / 'own'}'")
+        postgres.execute("alter role owner set default_tablespace = tiny")
+        assert "the server's disk is full" in refused(lambda: saved(database, tmp_path / "none", DOCUMENTS + many))
+        assert not (tmp_path / "none").exists()
+        saved(database, tmp_path / "a", DOCUMENTS[:20])
+        before = answers(Pipeline.load(tmp_path / "a"))
+        for change in (lambda pipe: pipe.add(many), lambda pipe: pipe.sync(many, max_deletes=None)):
+            with pytest.raises(RagError, match="the server's disk is full"), Pipeline.editing(tmp_path / "a") as pipe:
+                change(pipe)
+            verify(tmp_path / "a")
+            assert answers(Pipeline.load(tmp_path / "a")) == before
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        with Pipeline.editing(tmp_path / "a") as pipe:
+            pipe.sync(many, max_deletes=None)
+        verify(tmp_path / "a")
+        assert all(id.startswith("more") for id, _ in answers(Pipeline.load(tmp_path / "a"))[0])
+    finally:
+        postgres.execute("alter role owner reset default_tablespace")
+        in_schema(postgres, "drop table if exists papers_1, papers_2, papers_3, rag_generations")
+        postgres.execute("drop tablespace if exists tiny")
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_server_that_stops_in_the_middle_of_a_build(database, tmp_path, postgres, monkeypatch):

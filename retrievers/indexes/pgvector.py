@@ -26,8 +26,8 @@ class PgVector(RemoteIndex):
 
     Every fit writes a table of its own (``papers_1``, ``papers_2``), every update a generation of it in one
     transaction, or a table where many rows are new; who has a generation open keeps it. The folder says which
-    generation is its own. Needs PostgreSQL 15 or
-    newer with pgvector 0.8 or newer, and ``pip install 'rag-pipelines[pgvector]'``.
+    generation is its own. Needs PostgreSQL 15 or newer with pgvector 0.8 or newer, and
+    ``pip install 'rag-pipelines[pgvector]'``.
 
     Args:
         url: The database, such as ``postgresql://rag@db.example.org/search?sslmode=verify-full``. Passwords come from

@@ -89,8 +89,10 @@ class Spent:
 
     def __exit__(self, *_: object) -> None:
         self.client = time.process_time() - self._start[0]
-        self.server = server_seconds(self.first) - self._start[1]
         self.wall = time.perf_counter() - self._start[2]
+        if self.first is not None:
+            time.sleep(0.3)  # until processes of closed connections have ended and are counted by the server's first
+        self.server = server_seconds(self.first) - self._start[1]
         self.cpu = self.client + self.server
 
 

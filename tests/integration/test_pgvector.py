@@ -147,6 +147,27 @@ def test_rolled_back_it_goes_on_from_there(database, tmp_path, postgres):
     assert tables(postgres) == ["papers_1"]
 
 
+def test_killed_after_the_folder_was_written_it_is_kept_from_others(database, tmp_path, postgres, monkeypatch):
+    from rag.pipeline import saving
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    saved(database, tmp_path / "a")
+    with monkeypatch.context() as patch:
+        patch.setattr(saving, "settle", killed)
+        with pytest.raises(KeyboardInterrupt), Pipeline.editing(tmp_path / "a") as writer:
+            writer.delete(["d1"])
+    forgotten(writer, postgres)
+    saved(database, tmp_path / "b", DOCUMENTS[:30])  # which removes what nobody has
+    after = Pipeline.load(tmp_path / "a")
+    assert {id for id, _ in answers(after)[0]} == {d.id for d in DOCUMENTS} - {"d1"}
+    after.retriever.index.verify_elsewhere()
+    with Pipeline.editing(tmp_path / "a") as writer:
+        writer.add([Document("new", "blue blue 7")])
+    assert in_schema(postgres, "select saved, released is null from rag_generations order by key")[-1] == (True, True)
+
+
 def test_a_copy_of_the_folder_that_writes_gets_a_table_of_its_own(database, tmp_path, postgres):
     saved(database, tmp_path / "a")
     shutil.copytree(tmp_path / "a", tmp_path / "b")

@@ -21,6 +21,7 @@ from rag.retrievers.indexes.postgres.records import (
     check_open,
     clean,
     is_idle,
+    mark_kept,
     mark_released,
     mark_saved,
     record,
@@ -174,6 +175,11 @@ class Writer:
             changed = Held(made, layout, ids, hashes)
             opened(changed)
         return changed
+
+    def keep(self, own: Generation) -> None:
+        """Have a generation that no folder has yet stay for the hours that given up ones do."""
+        with self.server.connected() as connection, self.server.translated("a generation cannot be kept"):
+            mark_kept(connection, self.name, own.key)
 
     def settle(self, own: Generation, gone: Sequence[Generation]) -> None:
         """Mark a generation as saved in a folder, and others as given up by it."""

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import sys
 import time
-from pathlib import Path
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ.setdefault("RAY_DISABLE_DOCKER_CPU_WARNING", "1")
 
 import numpy as np
 
-from rag import Corpus, Document, Embedder, Passages, Query, QueryBatch, SentenceTransformerEmbedder, ServerError
+from rag import Corpus, Document, Passages, Query, QueryBatch, SentenceTransformerEmbedder
 from rag.cluster import Ray
 from rag.execution import embed_documents
 from rag.fitting import FitContext
@@ -41,34 +38,6 @@ def two_nodes():
     raise AssertionError
 
 
-class OnlyHere(Embedder):
-    """A component of a package that workers do not have."""
-
-    type = "only_here"
-
-    @property
-    def dimension(self) -> int:
-        return 1
-
-    def embed_documents(self, texts, *, advance=None):
-        return np.zeros((len(texts), 1), dtype=np.float32)
-
-    embed_queries = embed_documents
-
-
-def kill_workers(node) -> int:
-    """Kill a node's workers as the system does when memory runs out."""
-    (raylet,) = node.all_processes["raylet"]
-    killed = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # of a process that has ended
-            name, _, fields = stat.read_text().partition(") ")
-            if "ray::Work" in name and int(fields.split()[1]) == raylet.process.pid:
-                os.kill(int(stat.parent.name), signal.SIGKILL)
-                killed += 1
-    return killed
-
-
 def main(judge: str) -> None:
     texts = [f"text {n} on {'cats ' * (n % 9)}and dogs" for n in range(512)]
     embedder = SentenceTransformerEmbedder(MODEL, precision="float32")
@@ -85,14 +54,6 @@ def main(judge: str) -> None:
             there = embed_documents(embedder, texts)
             seen["two"] = time.perf_counter() - began
             seen["vectors"] = float(np.abs(there - here).max())
-            killed = []
-
-            def kill(done: int) -> None:
-                if not killed:
-                    killed.append(kill_workers(second))
-
-            again = embed_documents(embedder, texts, kill)
-            seen["killed"], seen["after_kill"] = killed[0], float(np.abs(again - here).max())
             lost = []
 
             def lose(done: int) -> None:
@@ -111,10 +72,6 @@ def main(judge: str) -> None:
             batch = QueryBatch([Query("a", "cats"), Query("b", "dogs and cats")])
             rows, keys = np.repeat([0, 1], 300), np.tile(np.arange(300), 2)
             given = scorer.score(batch, rows, keys)
-            try:
-                embed_documents(OnlyHere(), texts)
-            except ServerError as error:
-                seen["missing"] = str(error)
         seen["scores"] = float(np.abs(given - scorer.score(batch, rows, keys)).max())
     finally:
         cluster.shutdown()

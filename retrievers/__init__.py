@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rag.retrievers.indexes.scalar_quantized import ScalarQuantized
     from rag.retrievers.indexes.sharded import Sharded
     from rag.retrievers.indexes.truncate import Truncate
+    from rag.retrievers.indexes.window_tree import WindowTree
     from rag.retrievers.key_spaces.base import Key
     from rag.retrievers.key_spaces.summary import PseudoQueriesKey, SummaryKey
     from rag.retrievers.key_spaces.text import TextKey
@@ -85,6 +86,7 @@ __all__ = [
     "TextKey",
     "TitleKey",
     "Truncate",
+    "WindowTree",
     "ZScore",
 ]
 
@@ -115,6 +117,7 @@ __getattr__, __dir__ = lazy_attributes(
         "ScalarQuantized": "rag.retrievers.indexes.scalar_quantized",
         "Sharded": "rag.retrievers.indexes.sharded",
         "Truncate": "rag.retrievers.indexes.truncate",
+        "WindowTree": "rag.retrievers.indexes.window_tree",
         "Hybrid": "rag.retrievers.hybrid",
         "Index": "rag.retrievers.indexes.base",
         "Key": "rag.retrievers.key_spaces.base",

@@ -129,6 +129,7 @@ from rag.retrievers import (
     TextKey,
     TitleKey,
     Truncate,
+    WindowTree,
     ZScore,
 )
 from rag.retrievers import GraphRank as GraphRankRetriever
@@ -449,6 +450,11 @@ class TestMilvusBM25(ComponentConformance):
 class TestSharded(ComponentConformance):
     def make(self):
         return Sharded(shards=3, index=HNSW(m=8))
+
+
+class TestWindowTree(ComponentConformance):
+    def make(self):
+        return WindowTree(index=HNSW(m=8), after=3)
 
 
 class TestTruncate(ComponentConformance):

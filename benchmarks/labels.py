@@ -49,8 +49,8 @@ def memory(score: str) -> dict[str, Any]:
 
 
 def both(score: str, weight: float) -> dict[str, Any]:
-    fusion = {"type": "min_max", "weights": [1 - weight, weight]}
-    return {"type": "hybrid", "retrievers": [TEXTS, memory(score)], "fusion": fusion}
+    parts = {"retrievers": [TEXTS, memory(score)], "fusion": {"type": "min_max"}, "weights": [1 - weight, weight]}
+    return {"type": "hybrid", **parts}
 
 
 def measure(path: Path, store: Store | None) -> None:

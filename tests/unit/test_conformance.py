@@ -26,6 +26,7 @@ from rag import (
     CosineAdapter,
     GapFilter,
     IdentityQuery,
+    ImageText,
     Isotonic,
     LangChainEmbedder,
     MarkdownChunker,
@@ -109,6 +110,7 @@ from rag.retrievers import (
     Feedback,
     Flat,
     Hybrid,
+    ImageKey,
     IVFFastScan,
     IVFFlat,
     Keyed,
@@ -591,6 +593,11 @@ class TestTextKey(ComponentConformance):
         return TextKey(
             retriever=BM25(), history="latest_first_budget", budget=100, query=IdentityQuery(history="concatenate")
         )
+
+
+class TestImageKey(ComponentConformance):
+    def make(self):
+        return ImageKey(retriever=Dense(embedder=ImageText("some/model")), field="photo", weight=2.0)
 
 
 class TestTitleKey(ComponentConformance):

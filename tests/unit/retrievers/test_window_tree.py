@@ -12,7 +12,7 @@ from rag import ConfigError, DataError, Document, Pipeline
 from rag.retrievers import HNSW, IVFPQ, Auto, Dense, Flat, IVFFlat, WindowTree
 from rag.retrievers.indexes import hnsw
 from rag.retrievers.indexes.subset import Subset
-from rag.testing import WordEmbedder
+from tests.fakes import WordEmbedder
 
 N = 3000
 VECTORS = np.random.default_rng(0).normal(size=(N, 16)).astype(np.float32)

@@ -326,6 +326,19 @@ class TestStatic(EmbedderConformance):
         return Static(embedder=LSA(stop_words=False, dim=8), dim=4)
 
 
+@functools.cache
+def tiny_clip() -> str:
+    """A model of images and texts for this process."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return tiny_models.clip(Path(folder.name))
+
+
+class TestImageText(EmbedderConformance):
+    def make(self):
+        return ImageText(tiny_clip())
+
+
 class TestReduced(EmbedderConformance):
     def make(self):
         return Reduced(embedder=MODEL.spec.clone(), dimensions=6)

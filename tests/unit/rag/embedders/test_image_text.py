@@ -9,34 +9,14 @@ from rag import ConfigError, DataError, Document, ImageText, Pipeline
 from rag.embedders.image_text import image_key
 from rag.retrievers import BM25, Dense, Flat, ImageKey, Keyed, TextKey
 from rag.store.store import Store
-from rag.testing import EmbedderConformance
+from tests import tiny_models
 
-SIZE = 16
 TEXTS = ["red square", "a blue line", "green"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A CLIP of one layer and 8 dimensions, as `save_pretrained` writes it."""
-    import torch
-    from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
-
-    torch.manual_seed(0)
-    letters = [chr(code) for code in range(97, 123)]
-    words = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
-    tokenizer = CLIPTokenizer(vocab={word: n for n, word in enumerate(words)}, merges=[], model_max_length=20)
-    shared = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    text = {"vocab_size": len(words), "max_position_embeddings": 20, "bos_token_id": 0, "eos_token_id": 1}
-    config = CLIPConfig(
-        text_config={**shared, **text, "pad_token_id": 1, "projection_dim": 8},
-        vision_config={**shared, "image_size": SIZE, "patch_size": 8, "projection_dim": 8},
-        projection_dim=8,
-    )
-    path = tmp_path_factory.mktemp("clip")
-    CLIPModel(config).save_pretrained(path)
-    images = CLIPImageProcessorPil(size={"shortest_edge": SIZE}, crop_size={"height": SIZE, "width": SIZE})
-    CLIPProcessor(images, tokenizer).save_pretrained(path)
-    return path
+    return tiny_models.clip(tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module")
@@ -65,19 +45,10 @@ def by_transformers(folder, paths, texts):
     return unit(model.get_image_features(**images)), unit(model.get_text_features(**tokens))
 
 
-class TestImageText(EmbedderConformance):
-    @pytest.fixture(autouse=True)
-    def _model(self, folder):
-        self.folder = folder
-
-    def make(self):
-        return ImageText(str(self.folder))
-
-
 def test_vectors_are_those_of_transformers(folder, pictures):
     paths = [pictures / f"{n}.png" for n in range(3)]
     images, texts = by_transformers(folder, paths, TEXTS)
-    embedder = ImageText(str(folder), batch_size=2)
+    embedder = ImageText(folder, batch_size=2)
     keys = [image_key(path) for path in paths]
     mixed = [keys[0], TEXTS[0], keys[1], keys[2], TEXTS[1]]
     expected = np.stack([images[0], texts[0], images[1], images[2], texts[1]])
@@ -94,7 +65,7 @@ def test_images_are_pooled_with_texts_by_weight(folder, pictures):
         Document("c", TEXTS[2]),
     ]
     images, texts = by_transformers(folder, [pictures / f"{n}.png" for n in range(3)], [*TEXTS, "line"])
-    dense = Dense(embedder=ImageText(str(folder)), index=Flat())
+    dense = Dense(embedder=ImageText(folder), index=Flat())
     keys = [ImageKey(retriever=dense, folder=str(pictures), weight=3.0), TextKey(retriever=dense)]
     pipeline = Pipeline(retriever=Keyed(keys=keys)).fit(documents)
     ours = {hit.document.id: hit.score for hit in pipeline.search("line", top_k=3)}
@@ -113,7 +84,7 @@ def test_another_picture_under_the_same_name_is_seen(folder, pictures, tmp_path)
     scores = []
     for n in (0, 1):
         image.write_bytes((pictures / f"{n}.png").read_bytes())
-        retriever = Keyed(keys=[ImageKey(retriever=Dense(embedder=ImageText(str(folder))))])
+        retriever = Keyed(keys=[ImageKey(retriever=Dense(embedder=ImageText(folder)))])
         pipeline = Pipeline(retriever=retriever).fit([Document("a", "x", {"image": str(image)})], store=store)
         scores.append(pipeline.search("line")[0].score)
     images, texts = by_transformers(folder, [pictures / "0.png", pictures / "1.png"], ["line"])
@@ -130,7 +101,7 @@ def test_another_picture_under_the_same_name_is_seen(folder, pictures, tmp_path)
 )
 def test_what_is_no_image_is_named(folder, tmp_path, value, message):
     (tmp_path / "words.png").write_text("no picture")
-    key = ImageKey(retriever=Dense(embedder=ImageText(str(folder))), folder=str(tmp_path))
+    key = ImageKey(retriever=Dense(embedder=ImageText(folder)), folder=str(tmp_path))
     with pytest.raises(DataError, match=message):
         Pipeline(retriever=Keyed(keys=[key])).fit([Document("a", "x", {"image": value})])
 

@@ -65,8 +65,8 @@ def test_images_are_pooled_with_texts_by_weight(folder, pictures):
         Document("c", TEXTS[2]),
     ]
     images, texts = by_transformers(folder, [pictures / f"{n}.png" for n in range(3)], [*TEXTS, "line"])
-    dense = Dense(embedder=ImageText(folder), index=Flat())
-    keys = [ImageKey(retriever=dense, folder=str(pictures), weight=3.0), TextKey(retriever=dense)]
+    of_images, of_texts = (Dense(embedder=ImageText(folder), index=Flat()) for _ in range(2))
+    keys = [ImageKey(retriever=of_images, folder=str(pictures), weight=3.0), TextKey(retriever=of_texts)]
     pipeline = Pipeline(retriever=Keyed(keys=keys)).fit(documents)
     ours = {hit.document.id: hit.score for hit in pipeline.search("line", top_k=3)}
     by_image, by_text = images @ texts[3], texts[:3] @ texts[3]

@@ -1,6 +1,6 @@
 """When does a tree of buckets pay for filters that leave a window of the keys?
 
-    python benchmarks/windows.py N [--dimension 128] [--m 16] [--ef-construction 60]
+    python benchmarks/windows.py N [--dimension 128] [--m 16] [--ef-construction 40]
 
 N synthetic vectors (the claim is about speed): 24 hidden factors around 1,000 centers, through tanh, and noise, at
 length 1. For windows of N / 2 to N / 64 keys at a random place: an exact scan of the window, the graph of all vectors
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("n", type=int)
     parser.add_argument("--dimension", type=int, default=128)
     parser.add_argument("--m", type=int, default=16)
-    parser.add_argument("--ef-construction", type=int, default=60)
+    parser.add_argument("--ef-construction", type=int, default=40)
     given = parser.parse_args()
     queries = made(QUERIES, given.dimension, 2)
     tree = WindowTree(index=HNSW(m=given.m, ef_construction=given.ef_construction), after=1)

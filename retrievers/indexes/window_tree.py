@@ -31,6 +31,9 @@ Bucket = tuple[int, int]
 _SMALLEST = 4096
 """Keys of the smallest buckets: fewer are compared in some 50 microseconds."""
 
+_GAIN = 2.0
+"""How much cheaper a bucket must be: estimates of costs are rough, and a bucket takes memory and time to build."""
+
 _BUILDING = threading.Lock()
 
 
@@ -39,7 +42,7 @@ class WindowTree(Index):
     pipeline is ``sorted_by``, indexes of buckets of 2^i keys that overlap by half (Engels et al. 2024): a window lies
     in a bucket at most four times its length, or of 4,096, in which a graph or clusters need not search past what is
     not allowed. By the families' costs a search takes an exact scan of the window, the index of all, or the bucket,
-    whichever is cheapest; buckets cheaper than both are built when they have been asked for often enough.
+    whichever is cheapest; buckets at half the cost of the others are built when they have been asked for often enough.
 
     Every key is in two buckets of each size, with its full vector: each size whose buckets are all built takes twice
     the memory of ``index``. Only buckets in use are built. Answers are exact, or those of ``index``, until a bucket is
@@ -108,7 +111,8 @@ class WindowTree(Index):
         inner = Subset(within, stop - start)
         k = min(k, subset.count)
         part = self._buckets.get(bucket)
-        if (part or whole).cost_within(len(vectors), k, inner) >= whole.cost_within(len(vectors), k, subset):
+        cost = (part or whole).cost_within(len(vectors), k, inner)
+        if _GAIN * cost > whole.cost_within(len(vectors), k, subset):
             return whole.search(vectors, k, allowed)
         part = part or self._asked_again(whole, bucket, len(vectors))
         if part is None:
@@ -204,7 +208,7 @@ class WindowTree(Index):
         whole, buckets, size = self._fitted(), [], _SMALLEST
         while size < self._n:
             half = Subset(slice(0, size // 2), size)
-            if whole.cost_within(1, k, half) < whole.cost_within(1, k, Subset(slice(0, size // 2), self._n)):
+            if _GAIN * whole.cost_within(1, k, half) <= whole.cost_within(1, k, Subset(slice(0, size // 2), self._n)):
                 buckets += self._of_size(size)
             size *= 2
         return buckets

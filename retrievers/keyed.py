@@ -47,7 +47,7 @@ class Keyed(Retriever):
         temperature: Annotated[float, Field(gt=0)] = 0.05,
         top_k: Annotated[int, Field(ge=1)] = 100,
     ) -> None:
-        self.keys = list(keys)
+        self.keys = _apart(keys)
         self.fusion = fusion
         self.temperature = temperature
         self.top_k = top_k
@@ -95,6 +95,17 @@ class Keyed(Retriever):
         reads = np.asarray([key.is_read for key in self.keys])
         preference = np.where(reads, np.where(np.isneginf(scores), -np.inf, 1e9 + scores), scores)
         return np.asarray(passages[np.arange(len(passages)), preference.argmax(axis=1)])
+
+
+def _apart(keys: Sequence[Key]) -> list[Key]:
+    """The keys, none of which shares a retriever with another: each is fitted on the keys of its own kind."""
+    seen: set[int] = set()
+    own = []
+    for key in keys:
+        parts = {id(part) for _, part in key.retriever.spec.walk() if isinstance(part, Retriever)}
+        own.append(key.spec.clone() if parts & seen else key)
+        seen |= parts
+    return own
 
 
 def _texts(key: Key, keys: Candidates, places: tuple[Ints, Ints]) -> list[str]:

@@ -396,3 +396,17 @@ def test_a_key_of_texts_of_any_name_gives_the_passage_shown():
     assert {hit.document.id: hit.passage for hit in pipeline.fit([document, *others]).search("bird")}["a"] == "bird"
     Sentences.is_read = False
     assert pipeline.search("bird")[0].passage == "cat dog."
+
+
+def test_keys_that_were_given_the_same_retriever_have_one_each():
+    documents = [
+        Document(id, text, {"title": title}) for id, text, title in (("a", "cat", "dog"), ("b", "dog", "fish"))
+    ]
+
+    def scores(first, second):
+        keys = [TitleKey(retriever=first, weight=3), TextKey(retriever=second)]
+        pipeline = Pipeline(retriever=Keyed(keys=keys)).fit(documents)
+        return {hit.document.id: hit.score for hit in pipeline.search("dog")}
+
+    shared = BM25()
+    assert scores(shared, shared) == scores(BM25(), BM25())

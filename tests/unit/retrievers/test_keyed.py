@@ -398,15 +398,7 @@ def test_a_key_of_texts_of_any_name_gives_the_passage_shown():
     assert pipeline.search("bird")[0].passage == "cat dog."
 
 
-def test_keys_that_were_given_the_same_retriever_have_one_each():
-    documents = [
-        Document(id, text, {"title": title}) for id, text, title in (("a", "cat", "dog"), ("b", "dog", "fish"))
-    ]
-
-    def scores(first, second):
-        keys = [TitleKey(retriever=first, weight=3), TextKey(retriever=second)]
-        pipeline = Pipeline(retriever=Keyed(keys=keys)).fit(documents)
-        return {hit.document.id: hit.score for hit in pipeline.search("dog")}
-
+def test_keys_that_were_given_the_same_retriever_are_refused():
     shared = BM25()
-    assert scores(shared, shared) == scores(BM25(), BM25())
+    with pytest.raises(ConfigError, match="keys: must have a retriever each: 0 and 1 were given the same object"):
+        Keyed(keys=[TitleKey(retriever=shared), TextKey(retriever=Hybrid(retrievers=[shared, BM25()]))])

@@ -35,7 +35,7 @@ def inverse_propensities(
         >>> weights, unseen = inverse_propensities({f"q{n}": {"often": 1} | ({"seldom": 1} if n == 0 else {})
         ...                                         for n in range(100)})
         >>> round(weights["often"], 3), round(weights["seldom"], 3), round(unseen, 3)
-        (1.471, 4.605, 5.775)
+        (1.47, 4.605, 5.775)
     """
     counts = Counter(id for grades in qrels.values() for id, grade in grades.items() if grade >= rel)
     n = len(qrels) if n_queries is None else n_queries

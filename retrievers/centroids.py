@@ -16,11 +16,12 @@ def centroid_cosines(queries: Vectors, judged: Vectors, gains: Any, hidden: Any 
     labels, the nearest-centroid or Rocchio classifier).
 
     Args:
-        queries: Vectors of length 1, or zero, float32 [n, d].
+        queries: Vectors of any length, float32 [n, d].
         judged: Vectors of the judged queries, of length 1, float32 [m, d].
         gains: Weights of judged queries in a document's centroid, CSR array float32 [m, documents].
         hidden: Judged queries that a query must not see, CSR array of bool [n, m]; its centroids are made without them.
     """
+    queries = _over(queries, np.linalg.norm(queries, axis=1, keepdims=True))
     sums = np.asarray(gains.T @ judged, dtype=np.float32)
     cosines = _over(queries @ sums.T, np.linalg.norm(sums, axis=1))
     if hidden is not None:

@@ -15,7 +15,7 @@ from rag.corpus.corpus import Corpus
 if TYPE_CHECKING:
     from rag.learning.training import Training
 
-__all__ = ["Judged", "lookup", "unit"]
+__all__ = ["Judged", "lookup"]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Judged:
         shape = (len(queries), len(documents))
         places = np.array(list(grades), dtype=np.int64).reshape(-1, 2)
         gains = sp.csr_array((np.array(list(grades.values()), dtype=np.float32), places.T), shape=shape)
-        vectors = np.concatenate([self.vectors, unit(vectors[added])]) if added else self.vectors
+        vectors = np.concatenate([self.vectors, _unit(vectors[added])]) if added else self.vectors
         return Judged(list(queries), texts, vectors, list(documents), gains, self.highest), changed
 
     def among(self, corpus: Corpus) -> Any:
@@ -118,8 +118,7 @@ class Judged:
         return cls(state["ids"], state["texts"], vectors, state["documents"], gains, state["highest"])
 
 
-def unit(vectors: Vectors) -> Vectors:
-    """Vectors scaled to length 1, float32 [n, d]; those that are zero stay so."""
+def _unit(vectors: Vectors) -> Vectors:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)
 

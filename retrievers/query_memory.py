@@ -22,7 +22,7 @@ from rag.errors import ArtifactError, ConfigError, DataError, NotFittedError
 from rag.learning.remembers import Remembers
 from rag.learning.training import Training
 from rag.retrievers.centroids import centroid_cosines
-from rag.retrievers.judged import Judged, lookup, unit
+from rag.retrievers.judged import Judged, lookup
 from rag.retrievers.kinship import Kinship
 from rag.stage import Retriever
 
@@ -287,7 +287,9 @@ class QueryMemory(Retriever, Remembers):
 
         def compute() -> Vectors:
             assert self._encoder is not None
-            cosines = unit(batch.embeddings(self._encoder)) @ np.asarray(memory.judged.vectors).T
+            vectors = batch.embeddings(self._encoder)
+            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+            cosines = (vectors / np.where(norms > 0, norms, 1)) @ np.asarray(memory.judged.vectors).T
             hidden = self._hidden(batch, memory)
             if hidden is not None:
                 cosines[hidden.nonzero()] = -1
@@ -334,14 +336,9 @@ class QueryMemory(Retriever, Remembers):
     def _centroid(self, batch: QueryBatch, memory: _Memory) -> Any:
         import scipy.sparse as sp
 
-        def compute() -> Any:
-            assert self._encoder is not None
-            hidden = self._hidden(batch, memory)
-            judged, queries = np.asarray(memory.judged.vectors), unit(batch.embeddings(self._encoder))
-            return sp.csr_array(centroid_cosines(queries, judged, memory.gains, hidden))
-
         assert self._encoder is not None
-        return batch.remember(f"centroid {self._encoder.fingerprint}", memory.identity, compute)
+        judged, hidden = np.asarray(memory.judged.vectors), self._hidden(batch, memory)
+        return sp.csr_array(centroid_cosines(batch.embeddings(self._encoder), judged, memory.gains, hidden))
 
     def _popularity(self, batch: QueryBatch, memory: _Memory, positions: Ints) -> Floats:
         """log(1 + sum of gains) of documents, without hidden judgments, float32 [n, k]."""

@@ -23,7 +23,7 @@ from rag import (
 from rag.learning.unseen import Unseen
 from rag.retrievers import BM25, Dense, Hybrid, QueryMemory
 from rag.retrievers.centroids import centroid_cosines
-from rag.retrievers.judged import Judged, lookup, unit
+from rag.retrievers.judged import Judged, lookup
 from tests.fakes import WordEmbedder
 
 TEXTS = ["cat sleeps", "dog barks", "fish swims", "cat and dog", "bird sings", "horse runs"]
@@ -244,11 +244,16 @@ def test_memories_of_the_same_know_the_same():
     assert like.knowledge == cover.knowledge != other.knowledge
 
 
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
 def test_centroids_are_means_of_the_questions_a_document_was_right_for():
     rng = np.random.default_rng(0)
     queries, judged = (unit(rng.normal(size=(n, 5)).astype(np.float32)) for n in (4, 9))
     table = (rng.random((9, 6)) < 0.4) * rng.choice([0.5, 1.0], (9, 6))
     table[:, 5] = 0
+    queries *= 3  # whose length does not count
     table[:, 4] = [1, 0, 0, 0, 0, 0, 0, 0, 0]  # whose only question the first query must not see
     hidden = np.zeros((4, 9), dtype=bool)
     hidden[0, [0, 3]] = hidden[2, 5] = True
@@ -257,7 +262,7 @@ def test_centroids_are_means_of_the_questions_a_document_was_right_for():
         for document in range(6):
             centroid = sum(table[j, document] * judged[j].astype(float) for j in range(9) if not hidden[row, j])
             length = np.linalg.norm(centroid)
-            assert actual[row, document] == pytest.approx(query @ centroid / length if length else 0.0, abs=1e-5)
+            assert actual[row, document] == pytest.approx(query @ centroid / length / 3 if length else 0.0, abs=1e-5)
 
 
 def test_by_centroid_it_lists_the_documents_nearest_by_their_questions():

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rag.costs import Costs, Ledger
     from rag.embedders.adapted import Adapted
     from rag.embedders.base import Embedder
+    from rag.embedders.image_text import ImageText
     from rag.embedders.langchain import LangChainEmbedder
     from rag.embedders.lsa import LSA
     from rag.embedders.multi_vector import MultiVectorEmbedder
@@ -87,6 +88,7 @@ _MODULES = {
     "Hit": "rag.types",
     "IdentityQuery": "rag.queries.identity",
     "Isotonic": "rag.filters.isotonic",
+    "ImageText": "rag.embedders.image_text",
     "LSA": "rag.embedders.lsa",
     "LangChainEmbedder": "rag.embedders.langchain",
     "Later": "rag.component",
@@ -155,6 +157,7 @@ __all__ = [
     "GapFilter",
     "Hit",
     "IdentityQuery",
+    "ImageText",
     "IncompleteError",
     "Isotonic",
     "LangChainEmbedder",

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         RagError,
         ServerError,
     )
+    from rag.filters.answerable import Answerable
     from rag.filters.base import Filter
     from rag.filters.conformal import Conformal
     from rag.filters.cosine_adapter import CosineAdapter
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from rag.filters.score_adapter import ScoreAdapter
     from rag.filters.threshold import Threshold
     from rag.fitting import FitContext
+    from rag.learning.remembered import RememberedValue
     from rag.learning.training import Training
     from rag.pipeline import Pipeline
     from rag.queries.base import QueryEncoder
@@ -68,6 +70,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "Adapted": "rag.embedders.adapted",
     "Answer": "rag.answer",
+    "Answerable": "rag.filters.answerable",
     "ArtifactError": "rag.errors",
     "Candidates": "rag.candidates",
     "AutoChunker": "rag.corpus.chunkers.auto",
@@ -111,6 +114,7 @@ _MODULES = {
     "ServerError": "rag.errors",
     "RecursiveChunker": "rag.corpus.chunkers.recursive",
     "Reduced": "rag.embedders.reduced",
+    "RememberedValue": "rag.learning.remembered",
     "Retriever": "rag.stage",
     "Runtime": "rag.component",
     "ScoreAdapter": "rag.filters.score_adapter",
@@ -139,6 +143,7 @@ __all__ = [
     "MUVERA",
     "Adapted",
     "Answer",
+    "Answerable",
     "ArtifactError",
     "AutoChunker",
     "Candidates",
@@ -179,6 +184,7 @@ __all__ = [
     "RagError",
     "RecursiveChunker",
     "Reduced",
+    "RememberedValue",
     "Retriever",
     "Runtime",
     "ScoreAdapter",

@@ -54,9 +54,12 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=None, help="only the first so many questions of a set")
     parser.add_argument("--documents", type=int, default=None, help="their judged documents and others, so many")
     parser.add_argument("--skip", default="", help="rows to leave out: beginnings of their names, separated by commas")
+    parser.add_argument("--model2vec", default="", help="a folder that model2vec's distill wrote, as another row")
     parser.add_argument("--store", type=Path, default=None)
     given = parser.parse_args()
     store = None if given.store is None else Store(given.store)
+    if given.model2vec:
+        ENCODERS["model2vec"] = {"type": "sentence_transformer", "model": given.model2vec, "device": "cpu"}
     if given.part == "encoders":
         print("| set | encoder | dense: nDCG@10 | to float32 | in a hybrid | to float32 |\n|---|---|---|---|---|---|")
     else:
@@ -66,7 +69,7 @@ def main() -> None:
         if given.part == "encoders":
             encoders(dataset, store, given.skip)
         else:
-            cascade(dataset, given.cross_encoder)
+            cascade(dataset, given.cross_encoder, given.skip)
 
 
 def part_of(dataset: Dataset, n_queries: int | None, n_documents: int | None) -> Dataset:
@@ -88,7 +91,7 @@ def part_of(dataset: Dataset, n_queries: int | None, n_documents: int | None) ->
 def encoders(dataset: Dataset, store: Store | None, skip: str) -> None:
     bases: list[Any] = [None, None]
     for label, embedder in ENCODERS.items():
-        if skip and label.startswith(tuple(skip.split(","))):
+        if is_skipped(label, skip):
             continue
         dense = {"type": "dense", "embedder": embedder}
         hybrid = {"type": "hybrid", "retrievers": [{"type": "bm25"}, dense]}
@@ -100,7 +103,11 @@ def encoders(dataset: Dataset, store: Store | None, skip: str) -> None:
         print(f"| {dataset.name} | {label} | {' | '.join(cells)} |", flush=True)
 
 
-def cascade(dataset: Dataset, model: str) -> None:
+def is_skipped(label: str, skip: str) -> bool:
+    return bool(skip) and label.startswith(tuple(skip.split(",")))
+
+
+def cascade(dataset: Dataset, model: str, skip: str) -> None:
     def scorer(**arguments: Any) -> Config:
         return {"type": "cross_encoder", "model": model, "device": "cpu"} | arguments
 
@@ -110,6 +117,8 @@ def cascade(dataset: Dataset, model: str) -> None:
         scorers[f"cascade, keep {keep}"] = {"type": "cascade", "first": quick, "second": plain, "keep": keep}
     base: Any = None
     for label, config in scorers.items():
+        if is_skipped(label, skip):
+            continue
         stage = {"type": "rerank", "scorer": config, "budget": 50}
         pipeline = {"type": "pipeline", "retriever": {"type": "bm25", "top_k": 50}, "stages": [stage]}
         values, seconds = measured(dataset, pipeline, None)

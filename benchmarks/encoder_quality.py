@@ -64,12 +64,20 @@ def main() -> None:
         print("| set | encoder | dense: nDCG@10 | to float32 | in a hybrid | to float32 |\n|---|---|---|---|---|---|")
     else:
         print("| set | scorer | nDCG@10 | to plain | CPU ms a question |\n|---|---|---|---|---|")
+    sets = []
     for name in given.sets.split(","):
         dataset = part_of(load_dataset(given.data / name), given.queries, given.documents)
         if given.part == "encoders":
-            encoders(dataset, store, given.skip)
+            sets.append(encoders(dataset, store, given.skip))
         else:
             cascade(dataset, given.cross_encoder, given.skip)
+    if len(sets) > 1:
+        together = {
+            label: [np.concatenate(both) for both in zip(*(rows[label] for rows in sets), strict=True)]
+            for label in sets[0]
+        }
+        for label, row in together.items():
+            show("all questions", label, row, next(iter(together.values())))
 
 
 def part_of(dataset: Dataset, n_queries: int | None, n_documents: int | None) -> Dataset:
@@ -88,19 +96,23 @@ def part_of(dataset: Dataset, n_queries: int | None, n_documents: int | None) ->
     return Dataset(dataset.name, corpus, {"test": Split(queries, qrels)})
 
 
-def encoders(dataset: Dataset, store: Store | None, skip: str) -> None:
-    bases: list[Any] = [None, None]
+def encoders(dataset: Dataset, store: Store | None, skip: str) -> dict[str, list[Any]]:
+    """Prints the rows of a set; nDCG@10 of its questions by encoder, dense and in a hybrid."""
+    rows: dict[str, list[Any]] = {}
     for label, embedder in ENCODERS.items():
         if is_skipped(label, skip):
             continue
         dense = {"type": "dense", "embedder": embedder}
         hybrid = {"type": "hybrid", "retrievers": [{"type": "bm25"}, dense]}
-        cells = []
-        for number, retriever in enumerate((dense, hybrid)):
-            values, _ = measured(dataset, {"type": "pipeline", "retriever": retriever}, store)
-            bases[number] = values if bases[number] is None else bases[number]
-            cells.append(f"{values.mean():.4f} | {against(values, bases[number])}")
-        print(f"| {dataset.name} | {label} | {' | '.join(cells)} |", flush=True)
+        pipelines = ({"type": "pipeline", "retriever": retriever} for retriever in (dense, hybrid))
+        rows[label] = [measured(dataset, pipeline, store)[0] for pipeline in pipelines]
+        show(dataset.name, label, rows[label], next(iter(rows.values())))
+    return rows
+
+
+def show(name: str, label: str, row: list[Any], bases: list[Any]) -> None:
+    cells = [f"{values.mean():.4f} | {against(values, base)}" for values, base in zip(row, bases, strict=True)]
+    print(f"| {name} | {label} | {' | '.join(cells)} |", flush=True)
 
 
 def is_skipped(label: str, skip: str) -> bool:

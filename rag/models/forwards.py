@@ -27,9 +27,6 @@ agrees, else torch."""
 _WORTH_IT = 1 << 13
 """Tokens that are read before ``auto`` exports a model: to export one takes as long as to read about so many."""
 
-_LARGEST = 1 << 29
-"""Bytes of weights up to which ``auto`` exports a model: they are in memory twice then."""
-
 
 class Body(Protocol):
     """Gives the last hidden states of an encoder."""
@@ -89,7 +86,7 @@ class Forwards:
         if self._content is None:
             return False
         assert self.lean is not None
-        return precision == "int8" or (self._read >= _WORTH_IT and self.lean.bytes <= _LARGEST)
+        return precision == "int8" or (self._read >= _WORTH_IT and self.lean.fits_twice)
 
     def _exported(self, engine: Engine, precision: Precision) -> ExportedForward:
         if self.lean is None or self._content is None:

@@ -60,7 +60,7 @@ def _by_onednn(weight: Tensor, bias: Tensor, gelu: bool) -> Product | None:
         return None
     try:
         packed = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
-        after = ("gelu", [], "none") if gelu else ("none", [], "")
+        after: tuple[Any, ...] = ("gelu", [], "none") if gelu else ("none", [], "")
         product = functools.partial(_packed, torch.ops.mkldnn._linear_pointwise, packed, bias, after)
         product(weight.new_zeros(1, weight.shape[1]))
     except (AttributeError, TypeError, RuntimeError):

@@ -244,7 +244,8 @@ def hybrid(data: Path, turns: int) -> None:
         number = next(turn)  # ours remembers questions: each is asked anew
         return [run(f"{question} {number}") for question in asked]
 
-    times, _ = measured({name: functools.partial(one_by_one, run, itertools.count()) for name, run in variants.items()})
+    asking = {name: functools.partial(one_by_one, run, itertools.count()) for name, run in variants.items()}
+    times, _ = measured(asking, turns)
     base = times["ten lines"]
     print("| one question to a hybrid | CPU ms | of ten lines' | by the clock |\n|---|---|---|---|")
     for name, took in times.items():

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from rag._lazy import lazy_attributes
 
 __version__ = "0.1.0"
+
+# Threads of torch and faiss that wait for each other by spinning: where another program has a core, a question took 20
+# times the processor's time. Read when these libraries are loaded, which is later.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch

@@ -24,6 +24,7 @@ from rag.models import (
     model_content,
     model_file,
     resolved_precision,
+    tell_library,
 )
 from rag.models.tokens import text_batches
 
@@ -169,6 +170,7 @@ class MultiVectorEmbedder(TokenEmbedder):
 
     def embed_query_tokens(self, texts: Sequence[str]) -> TokenVectors:
         precision: Precision = "float32" if self.precision == "auto" else self.precision
+        tell_library(self.model, "sentence-transformers", precision, self.device)
         with inference(precision, self.encoder.device.type):
             encoded = self.encoder.encode_query(list(texts), batch_size=self.batch_size, show_progress_bar=False)
         return self._joined(encoded)
@@ -177,6 +179,7 @@ class MultiVectorEmbedder(TokenEmbedder):
         self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None
     ) -> tuple[TokenVectors, Vectors]:
         encoded: list[Any] = [None] * len(texts)
+        tell_library(self.model, "sentence-transformers", self.precision, self.device)
         for batch in text_batches(self.encoder, texts, self.batch_size):
             rows = batch.tolist()
             with inference(self._document_precision, self.encoder.device.type):

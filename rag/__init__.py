@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from rag._lazy import lazy_attributes
 
 __version__ = "0.1.0"
+
+if os.path.isfile(os.path.join(os.path.dirname(__file__), "eval")):  # noqa: PTH113, PTH118, PTH120 - light
+    raise ImportError(
+        "rag/eval is a file: this checkout was made without symbolic links. On Windows, turn on developer mode, then "
+        "`git config core.symlinks true` and `git checkout -- rag`; or install the package, which has no links: "
+        "pip install rag-pipelines"
+    )
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,12 +30,13 @@ def cost_front(compared: ComparedRuns, runs: Sequence[str]) -> Figure:
     steps = line([x for x, _ in ends], [y for _, y in ends], name="front", hoverinfo="skip", color="<soft>")
     steps["line"] |= {"shape": "hv", "width": 1.5, "dash": "dot"}
     names = [name for _, _, name in points]
+    middle = math.sqrt(max(points[0][0], 1e-9) * points[-1][0])
     dots = line(
         [cost for cost, _, _ in points],
         [-negative for _, negative, _ in points],
         mode="markers+text",
         text=[f" {label(name, 24)}" for name in names],
-        textposition="top right",
+        textposition=["top right" if cost <= middle else "top left" for cost, _, _ in points],
         cliponaxis=False,
         hovertext=[f"{label(name)}<br>{cost:.3g} ms, {label(measure)} {-value:.3f}" for cost, value, name in points],
         hoverinfo="text",

@@ -74,7 +74,12 @@ def summary_of_comparison(compared: ComparedRuns) -> Summary:
     pairs = [pair for pair in compared.pairs if pair.measure == measure and chosen in (pair.run, pair.baseline)]
     said = [("What to use", _use(compared, buys))]
     won = [_ahead(pair, chosen) for pair in pairs if pair.significant]
-    said.append(("What it wins", f"{measure} " + "; ".join(won) + "." if won else "Nothing that is proven: the runs may be equal."))
+    said.append(
+        (
+            "What it wins",
+            f"{measure} " + "; ".join(won) + "." if won else "Nothing that is proven: the runs may be equal.",
+        )
+    )
     costs = compared.costs.get(chosen, {})
     spent = ", ".join(_priced(name, value) for name, value in costs.items())
     said.append(("What it costs", f"{spent}." if spent else "Not known: its run has no costs."))

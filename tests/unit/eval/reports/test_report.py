@@ -114,7 +114,7 @@ def test_shows_the_numbers(page: Page) -> None:
         "5,183",
         "11,216 passages",
         "7,200 scorer calls, 120 texts embedded",
-        "89 % goes to stages.0 rerank",
+        ", 89 %",
         "1 min 24 s",
         "3 of the judged documents are not in the corpus",
         "9f2c61d07ab84e31",

@@ -2,9 +2,9 @@
 
     python benchmarks/frameworks.py DATA [--sets scifact,nfcorpus] [--store DIR]
 
-DATA has folders in BEIR's layout. Vectors are those of all-MiniLM-L6-v2, computed once and handed to every framework, so
-that times are those of indexing and searching alone: CPU seconds to index, and CPU milliseconds of a question, one
-after the other, lists of 100. Needs the extras `haystack` and `llama-index`. Prints Markdown.
+DATA has folders in BEIR's layout. Vectors are those of all-MiniLM-L6-v2, computed once and handed to every framework:
+times are those of indexing and searching alone. CPU seconds to index, and CPU milliseconds of a question, one after the
+other, lists of 100. Needs the extras `haystack` and `llama-index`. Prints Markdown.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def plotly() -> tuple[str, str]:
     """Plotly's JavaScript, packed (.7 MB), and its hash: its bundle for Cartesian charts, a third of the whole library,
     which the Python package carries.
     """
-    library = (files("rag.eval.reports") / "templates" / "plotly-cartesian.min.js").read_bytes()
+    library = (files("rag.eval.reports") / "vendored" / "plotly-cartesian.min.js").read_bytes()
     return pack(library), _sha256(library)
 
 

@@ -36,7 +36,7 @@ def summary_of_run(metrics: Metrics, values: npt.NDArray[np.float64], picture: S
         values: Value of each query by the headline measure, shape [n_queries].
         picture: The steps of the pipeline.
     """
-    said = []
+    said: Summary = []
     gains = [_gain(step, step.change) for step in picture[1:] if step.change is not None]
     if any(gains):
         said.append(("What its stages win", " ".join(gain for gain in gains if gain)))
@@ -50,16 +50,15 @@ def summary_of_run(metrics: Metrics, values: npt.NDArray[np.float64], picture: S
 
 
 def best_buys(compared: ComparedRuns) -> list[str]:
-    """Runs that no run is proven better than by the first measure, the cheapest first: by median latency where all have
-    one, else the best first.
+    """Runs that no run is better than by the first measure, proven or probably, the cheapest first: by median latency
+    where all have one, else the best first.
     """
     pairs = [pair for pair in compared.pairs if pair.measure == compared.measures[0]]
-    beaten = {pair.baseline if pair.difference > 0 else pair.run for pair in pairs if pair.significant}
+    beaten = {pair.baseline if pair.difference > 0 else pair.run for pair in pairs if pair.verdict.direction}
     kept = [name for name in compared.runs if name not in beaten]
     means = {name: compared.means[name][compared.measures[0]] for name in compared.runs}
-    cost = {name: compared.costs.get(name, {}).get(LATENCY) for name in kept}
-    known = [value for value in cost.values() if value is not None]
-    if len(known) == len(kept):
+    cost = {name: compared.costs[name][LATENCY] for name in kept if LATENCY in compared.costs.get(name, {})}
+    if len(cost) == len(kept):
         return sorted(kept, key=lambda name: (cost[name], -means[name]))
     return sorted(kept, key=lambda name: -means[name])
 
@@ -117,10 +116,10 @@ def _cost(metrics: Metrics) -> str:
 def _use(compared: ComparedRuns, buys: Sequence[str]) -> str:
     chosen, others = buys[0], buys[1:]
     if not others:
-        return f"{chosen}: the only one that no other is proven better than."
+        return f"{chosen}: the only one that no other seems better than."
     if all(LATENCY in compared.costs.get(name, {}) for name in buys):
-        return f"{chosen}: the fastest of the {len(buys)} that no other is proven better than, with {listed(others)}."
-    return f"{chosen}, or {listed(others)}: no other is proven better than these."
+        return f"{chosen}: the fastest of the {len(buys)} that no other seems better than, with {listed(others)}."
+    return f"{chosen}, or {listed(others)}: no other seems better than these."
 
 
 def _priced(name: str, value: float) -> str:

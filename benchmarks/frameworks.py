@@ -38,7 +38,7 @@ class Known(Embeddings):
     """Vectors that were computed before, by text."""
 
     def __init__(self, vectors: Mapping[str, Any]) -> None:
-        self.vectors = vectors
+        self.vectors = {"dimension": next(iter(vectors.values()))} | dict(vectors)  # which ours asks for its length
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         return [self.vectors[text].tolist() for text in texts]

@@ -13,6 +13,13 @@ __version__ = "0.1.0"
 # times the processor's time. Read when these libraries are loaded, which is later.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+if os.path.isfile(os.path.join(os.path.dirname(__file__), "eval")):  # noqa: PTH113, PTH118, PTH120 - light
+    raise ImportError(
+        "rag/eval is a file: this checkout was made without symbolic links. On Windows, turn on developer mode, then "
+        "`git config core.symlinks true` and `git checkout -- rag`; or install the package, which has no links: "
+        "pip install rag-pipelines"
+    )
+
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
     from rag.candidates import Candidates

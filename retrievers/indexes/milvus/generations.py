@@ -275,9 +275,9 @@ def _process(text: str) -> tuple[str, int, int]:
 
 
 def _is_alive(process: tuple[str, int, int], hours: float) -> bool:
-    """Whether a process is there still; of one on another machine, whether it may be."""
+    """Whether a process is there still; of one that cannot be asked, whether it may be."""
     host, number, hour = process
-    if host != _own_process().partition("_")[0]:
+    if host != _own_process().partition("_")[0] or os.name == "nt":  # where signal 0 would not ask, but end it
         return _hour() - hour < max(hours, 24)
     try:
         os.kill(number, 0)

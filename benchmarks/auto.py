@@ -4,8 +4,8 @@
                               [--store DIR] [--out DIR]
 
 DATA has folders in BEIR's layout. A set with nothing but test questions has them halved at random: one half is called
-train, and cross-validated; the halves are the same with every seed, which only goes to the tuning. Everything is measured
-once on test, paired by question. Prints Markdown, also where nothing is won.
+train, and cross-validated; the halves are the same with every seed, which only goes to the tuning. Everything is
+measured once on test, paired by question. Prints Markdown, also where nothing is won.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from rag.retrievers.inverted import InvertedIndex
 from rag.retrievers.keys import best_documents
 from rag.retrievers.rm3 import expanded
 from rag.retrievers.vocabulary import Vocabulary
-from rag.retrievers.word_counts import WordCounts, by_passage
+from rag.retrievers.word_counts import WordCounts
 from rag.text.analyzer import AUTO, Analyzer, check_language, check_pattern, check_stemmer, check_stop_words
 from rag.text.remarks import remarks_on
 
@@ -221,13 +221,12 @@ class BM25(TakesFeedback):
         assert self._passages is not None
         trusted = trusted.head(recipe.documents)
         passages, places = np.unique(trusted.passages[trusted.mask], return_inverse=True)
-        rows, lengths = self._words().count(self._passages.texts(passages))
-        trusted_words = by_passage(rows, lengths, len(self._words()))
+        words, lengths = self._words().count(self._passages.texts(passages))
         numbers = np.full(trusted.passages.shape, PADDING, dtype=np.int64)
         numbers[trusted.mask] = places
         return expanded(
             queries,
-            trusted_words,
+            words,
             lengths,
             Candidates(trusted.documents, trusted.scores, numbers),
             terms=recipe.terms,

@@ -45,10 +45,9 @@ def test_words_are_added_as_a_plain_loop_adds_them():
     queries = rng.integers(0, 2, size=(3, 9)).astype(np.float32)
     queries[:, 0] = 1
     trusted = table([[0, 3, 5], [6, 2, -1], [-1, -1, -1]], [[3.0, 2.0, 1.0], [0.5, 0.5, 0.0], [0.0, 0.0, 0.0]])
-    lengths = passages.sum(axis=1)
-    actual = expanded(
-        sp.csr_array(queries), sp.csr_array(passages), lengths, trusted, terms=3, original_weight=0.4
-    ).toarray()
+    lengths = passages.sum(axis=1).astype(np.int64)
+    words = np.concatenate([rng.permutation(np.repeat(np.arange(9), row.astype(int))) for row in passages])
+    actual = expanded(sp.csr_array(queries), words, lengths, trusted, terms=3, original_weight=0.4).toarray()
     for row in range(3):
         pairs = [(p, 1 / rank) for rank, p in enumerate(trusted.documents[row], 1) if p >= 0]
         if not pairs:

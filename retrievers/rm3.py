@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from rag.candidates import Candidates, Ints
 from rag.retrievers.asked_again import trust
+from rag.tables import product, summed
 
 __all__ = ["expanded"]
 
@@ -44,13 +45,12 @@ def expanded(
     import scipy.sparse as sp
 
     n, n_words = queries.shape
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    passages: Any = sp.csr_array((np.ones(len(words), dtype=np.float32), words, ends), shape=(len(lengths), n_words))
     rows, columns = np.nonzero(trusted.mask)
     places = trusted.passages[rows, columns]
-    counts = lengths[places]
-    weights = trust(trusted)[rows, columns] / np.maximum(counts, 1)
-    first = (np.cumsum(lengths) - lengths)[places] - (np.cumsum(counts) - counts)  # of a passage's words, less its own
-    word = words[np.arange(counts.sum()) + np.repeat(first, counts)]
-    cells, model = _summed(np.repeat(rows * n_words, counts) + word, np.repeat(weights, counts))
+    weights = trust(trusted)[rows, columns] / np.maximum(lengths[places], 1)
+    cells, model = product(rows, places, weights, passages, n_words)
     cells, model = _strongest(cells, model, cells // n_words, terms)
 
     own_rows = np.repeat(np.arange(n), np.diff(queries.indptr))
@@ -60,15 +60,9 @@ def expanded(
     new_weight = np.where(more > 0, (1 - original_weight) * own / np.where(more > 0, more, 1), 0)
     both = np.concatenate([own_rows * n_words + queries.indices, cells])
     values = np.concatenate([queries.data * own_weight[own_rows], model * new_weight[cells // n_words]])
-    both, values = _summed(both, values)
+    both, values = summed(both, values)
     ends = np.searchsorted(both, np.arange(n + 1) * n_words).astype(np.int32)
     return sp.csr_array((values.astype(np.float32), (both % n_words).astype(np.int32), ends), shape=(n, n_words))
-
-
-def _summed(cells: Ints, values: Any) -> tuple[Ints, Doubles]:
-    """Different cells, ascending, and the sum of the values of each."""
-    different, inverse = np.unique(cells, return_inverse=True)
-    return different, np.bincount(inverse, values, minlength=len(different))
 
 
 def _strongest(cells: Ints, values: Doubles, rows: Ints, k: int) -> tuple[Ints, Doubles]:

@@ -138,13 +138,15 @@ class BlendingStage(ScoringStage):
         training = context.training
         if "candidates" not in self.needs or self.blend not in _QUERIES:
             return
+        unjudged = ""
         if training is None:
+            unjudged = "no question is judged"
+        elif self.scorer.spec.learns and training.dev is None:
+            unjudged = "the scorer was trained on the judged questions, and there are no dev queries"
+        if unjudged:
             trust = trust_in(self.scorer, context)
-            self._why = str(trust)
+            self._why = f"{unjudged}; {trust}"
             self._weight = self._weight if trust.is_enough or trust.is_open else 1.0
-            return
-        if self.scorer.spec.learns and training.dev is None:
-            self._why = "the scorer was trained on the training queries, and there are no dev queries to learn it from"
             return
         batch, candidates, judgments = choosing_sample(context, _QUERIES[str(self.blend)])
         ranked = self.ranked(batch, candidates)

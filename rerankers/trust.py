@@ -54,11 +54,11 @@ class Trust:
 
     def __str__(self) -> str:
         if self.is_open:
-            return f"no question is judged, and {self.asked} passages are too few to try it on"
+            return f"{self.asked} passages to try it on are too few"
         verdict = "" if self.is_enough else f", and {_NEEDED:g} is needed to have a say: it is not called"
         return (
-            f"no question is judged; asked for {self.asked} passages by some of their words, it puts {self.share:.2f} "
-            f"of the first stage's other candidates below them{verdict}"
+            f"asked for {self.asked} passages by some of their words, it puts {self.share:.2f} of the other candidates "
+            f"below them{verdict}"
         )
 
 

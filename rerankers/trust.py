@@ -76,9 +76,11 @@ def trust_in(scorer: Scorer, context: FitContext) -> Trust:
     lengths = passages.end - passages.start
     rng = np.random.default_rng(context.seed)
     own = rng.permutation(np.flatnonzero(lengths >= 3 * _SHORTEST))[:_PASSAGES]
+    if len(own) < _FEWEST:
+        return Trust(0.0, len(own))
     texts = [_words_of(text, rng) for text in passages.texts(own)]
     run = context.run_of([Query(f"passage {n}", text) for n, text in enumerate(texts)])
-    if run is None or not len(own):
+    if run is None:
         return Trust(0.0, 0)
     batch, candidates = run
     batch = QueryBatch(batch.queries, store=batch.store, ledger=context.ledger)

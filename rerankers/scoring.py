@@ -14,7 +14,7 @@ from rag.candidates import Candidates
 from rag.component import Need
 from rag.errors import ConfigError
 from rag.rerankers.base import Scorer
-from rag.rerankers.blend import blended, choosing_sample, learned_weight
+from rag.rerankers.blend import Qrels, blended, choosing_sample, learned_weight
 from rag.rerankers.trust import trust_in
 from rag.stage import PairScorer, Stage
 
@@ -143,6 +143,8 @@ class BlendingStage(ScoringStage):
             unjudged = "no question is judged"
         elif self.scorer.spec.learns and training.dev is None:
             unjudged = "the scorer was trained on the judged questions, and there are no dev queries"
+        elif not _has_relevant((training.dev or training).qrels):
+            unjudged = "no judged question has a relevant document"
         if unjudged:
             trust = trust_in(self.scorer, context)
             self._why = f"{unjudged}; {trust}"
@@ -180,3 +182,7 @@ class BlendingStage(ScoringStage):
         if not self.blends:
             return None
         return _UNTUNED if isinstance(self.blend, str) or self.blend is None else float(self.blend)
+
+
+def _has_relevant(qrels: Qrels) -> bool:
+    return any(grade > 0 for grades in qrels.values() for grade in grades.values())

@@ -206,7 +206,7 @@ def test_an_unjudged_scorer_has_to_know_passages_by_their_words(stage):
             assert [hit.document.id for hit in plain] == [hit.document.id for hit in result]
             assert 0 == result.costs.scorer_calls
     assert (0.75, 1.0, 1.0) == tuple(weight for weight, _ in said.values())
-    assert "no question is judged; asked for 30 passages by some of their words, it puts 0." in said["drawn"][1]
+    assert "no question is judged; asked for 30 passages by some of their words, it puts 0.0" in said["drawn"][1]
     assert said["drawn"][1].endswith("is needed to have a say: it is not called")
 
 

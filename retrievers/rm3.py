@@ -17,13 +17,7 @@ Doubles = npt.NDArray[np.float64]
 
 
 def expanded(
-    queries: Any,
-    words: npt.NDArray[np.int32],
-    lengths: Ints,
-    trusted: Candidates,
-    *,
-    terms: int,
-    original_weight: float,
+    queries: Any, passages: Any, lengths: Ints, trusted: Candidates, *, terms: int, original_weight: float
 ) -> Any:
     """Queries with words of trusted passages: RM3 (Abdul-Jaleel et al., TREC 2004).
 
@@ -32,7 +26,7 @@ def expanded(
 
     Args:
         queries: Counts of each word in each query, CSR array [n, words].
-        words: Every word of every passage, int32, one passage after the other.
+        passages: Counts of each word in each passage, CSR array [passages, words]; a word may have several counts.
         lengths: Words of each passage, int64 [passages].
         trusted: Passages of each query, best first.
         terms: Words added, at most.
@@ -45,8 +39,6 @@ def expanded(
     import scipy.sparse as sp
 
     n, n_words = queries.shape
-    ends = np.concatenate([[0], np.cumsum(lengths)])
-    passages: Any = sp.csr_array((np.ones(len(words), dtype=np.float32), words, ends), shape=(len(lengths), n_words))
     rows, columns = np.nonzero(trusted.mask)
     places = trusted.passages[rows, columns]
     weights = trust(trusted)[rows, columns] / np.maximum(lengths[places], 1)

@@ -45,9 +45,10 @@ def test_words_are_added_as_a_plain_loop_adds_them():
     queries = rng.integers(0, 2, size=(3, 9)).astype(np.float32)
     queries[:, 0] = 1
     trusted = table([[0, 3, 5], [6, 2, -1], [-1, -1, -1]], [[3.0, 2.0, 1.0], [0.5, 0.5, 0.0], [0.0, 0.0, 0.0]])
-    lengths = passages.sum(axis=1).astype(np.int64)
-    words = np.concatenate([rng.permutation(np.repeat(np.arange(9), row.astype(int))) for row in passages])
-    actual = expanded(sp.csr_array(queries), words, lengths, trusted, terms=3, original_weight=0.4).toarray()
+    lengths = passages.sum(axis=1)
+    actual = expanded(
+        sp.csr_array(queries), sp.csr_array(passages), lengths, trusted, terms=3, original_weight=0.4
+    ).toarray()
     for row in range(3):
         pairs = [(p, 1 / rank) for rank, p in enumerate(trusted.documents[row], 1) if p >= 0]
         if not pairs:
@@ -68,6 +69,16 @@ def test_bm25_finds_what_shares_words_with_what_was_found():
     assert set(plain.documents[0].tolist()) == {0, 5}
     assert {0, 5, 1} <= set(again.documents[0].tolist())  # by cholesterol
     assert 3 not in again.documents[0].tolist()
+
+
+def test_words_are_those_of_the_texts_where_they_are_too_many_to_turn_round(monkeypatch):
+    batch = QueryBatch([Query("q", "statin heart"), Query("r", "garden")])
+    feedback = fitted(Feedback(target=BM25(), documents=3))
+    turned = feedback.retrieve(batch)
+    monkeypatch.setattr("rag.retrievers.bm25._MOST_TURNED", 0)
+    cut = feedback.retrieve(QueryBatch(batch.queries))
+    assert cut.documents.tolist() == turned.documents.tolist()
+    np.testing.assert_allclose(turned.scores, cut.scores, rtol=1e-5)
 
 
 def test_vectors_are_moved_as_a_plain_loop_moves_them():

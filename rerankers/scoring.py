@@ -143,7 +143,7 @@ class BlendingStage(ScoringStage):
             unjudged = "no question is judged"
         elif self.scorer.spec.learns and training.dev is None:
             unjudged = "the scorer was trained on the judged questions, and there are no dev queries"
-        elif not _has_relevant((training.dev or training).qrels):
+        elif not any(_has_relevant(part.qrels) for part in (training, training.dev) if part is not None):
             unjudged = "no judged question has a relevant document"
         if unjudged:
             trust = trust_in(self.scorer, context)

@@ -161,7 +161,7 @@ class BlendingStage(ScoringStage):
     def load_state(self, folder: Any, context: FitContext) -> None:
         super().load_state(folder, context)
         file = Path(folder) / _FILE
-        saved = json.loads(file.read_text(encoding="utf-8")) if file.exists() else self._fixed_weight()
+        saved: Any = json.loads(file.read_text(encoding="utf-8")) if file.exists() else self._fixed_weight()
         self._weight, self._why = saved if isinstance(saved, list) else (saved, "")  # older indexes have no reason
 
     def notes(self) -> tuple[str, ...]:

@@ -103,8 +103,8 @@ def _print_plan(sweep: Sweep, as_json: bool) -> None:
         return
     console = out()
     console.print(
-        f"tuned on {sweep.split('tune')}, in {sweep.timeout:g} s; one change at a time, kept if it wins by more "
-        "than one standard error. Estimates before any measurement:",
+        f"tuned on {sweep.split('tune')}, in {sweep.timeout:g} s; one change at a time, kept if it wins by a "
+        "one-sided paired t-test at 5 %. Estimates before any measurement:",
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))

@@ -21,9 +21,11 @@ from rag.embedders.base import Embedder
 from rag.errors import ArtifactError, ConfigError, DataError, NotFittedError
 from rag.learning.remembers import Remembers
 from rag.learning.training import Training
-from rag.retrievers.judged import Judged, lookup
+from rag.retrievers.centroids import centroid_cosines
+from rag.retrievers.judged import Judged, cells_of, lookup
 from rag.retrievers.kinship import Kinship
 from rag.stage import Retriever
+from rag.tables import product
 
 if TYPE_CHECKING:
     from rag.fitting import FitContext, UpdateContext
@@ -90,7 +92,8 @@ class QueryMemory(Retriever, Remembers):
         score: ``like``: the sum over the ``neighbours`` nearest judged questions of cosine ^ ``power`` times grade.
             ``cover``: judged questions count by how much of their right documents the first list has, squared; for
             documents that are right together (item-item collaborative filtering). ``popular``: how often a document was
-            right, whatever was asked.
+            right, whatever was asked. ``centroid``: cosine with the mean of the judged questions that a document was
+            right for; for documents that are labels, and many questions each.
         neighbours: Judged questions looked at by ``like``.
         power: Of the cosine: the higher, the less do questions count that are less alike.
         gate: Least probability that a question shares a relevant document with a judged one, learned from the judged
@@ -107,7 +110,7 @@ class QueryMemory(Retriever, Remembers):
         self,
         *,
         embedder: Embedder | None = None,
-        score: Literal["like", "cover", "popular"] = "like",
+        score: Literal["like", "cover", "popular", "centroid"] = "like",
         neighbours: Annotated[int, Field(ge=1), Tunable(choices=(10, 50, 200), gain=0.003)] = 50,
         power: Annotated[float, Field(ge=0), Tunable(choices=(2.0, 4.0, 8.0), gain=0.003)] = 4.0,
         gate: Annotated[float, Field(ge=0, le=1)] = 0.8,
@@ -115,7 +118,7 @@ class QueryMemory(Retriever, Remembers):
         top_k: Annotated[int, Field(ge=1)] = 100,
     ) -> None:
         self.embedder = embedder
-        self.score: Literal["like", "cover", "popular"] = score
+        self.score: Literal["like", "cover", "popular", "centroid"] = score
         self.neighbours = neighbours
         self.power = power
         self.gate = gate
@@ -266,6 +269,8 @@ class QueryMemory(Retriever, Remembers):
         if score == "cover":
             assert self._first is not None
             return self._cover(batch, memory, self._first)
+        if score == "centroid":
+            return self._centroid(batch, memory)
         import scipy.sparse as sp
 
         every = np.flatnonzero(np.diff(memory.gains.tocsc().indptr))
@@ -295,20 +300,19 @@ class QueryMemory(Retriever, Remembers):
         return batch.remember("cosines", f"{self._encoder.fingerprint} {memory.identity}", compute)
 
     def _like(self, batch: QueryBatch, memory: _Memory, neighbours: int, power: float) -> Any:
-        import scipy.sparse as sp
+        width = memory.gains.shape[1]
 
         def compute() -> Any:
             cosines = self._cosines(batch, memory)
             columns, near = top_k_of_scores(cosines, neighbours)
-            weights = np.where(near > 0, near, 0) ** np.float32(power)
-            ends = np.arange(len(batch) + 1) * columns.shape[1]
-            table = sp.csr_array((weights.ravel(), columns.ravel(), ends), shape=cosines.shape) @ memory.gains
-            return _tidy(table)
+            rows, at = np.nonzero(near > 0)
+            weights = near[rows, at] ** np.float32(power)
+            return _table(*product(rows, columns[rows, at], weights, memory.gains, width), len(batch), width)
 
         return batch.remember(f"like {neighbours} {power}", memory.identity, compute)
 
     def _cover(self, batch: QueryBatch, memory: _Memory, first: Retriever) -> Any:
-        import scipy.sparse as sp
+        n_judged, width = memory.gains.shape
 
         def compute() -> Any:
             table = batch.found_by(first, recorded=False)
@@ -317,17 +321,23 @@ class QueryMemory(Retriever, Remembers):
             spread = np.where(head.mask[:, :1], head.scores[:, :1], 0) - np.where(np.isfinite(low), low, 0)
             scaled = np.where(spread > 0, (head.scores - low) / np.where(spread > 0, spread, 1), 1.0)
             rows, columns = np.nonzero(head.mask)
-            weights = scaled[rows, columns].astype(np.float32)
-            shape = (len(batch), memory.gains.shape[1])
-            top = sp.csr_array((weights, (rows, head.documents[rows, columns])), shape=shape)
-            covered = top @ memory.fair_by_document
+            documents, weights = head.documents[rows, columns], scaled[rows, columns]
+            cells, covered = product(rows, documents, weights, memory.fair_by_document, n_judged)
             hidden = self._hidden(batch, memory)
             if hidden is not None:
-                covered = sp.csr_array(covered - covered.multiply(hidden))
-            covered.data **= 2
-            return _tidy(covered @ memory.fair)
+                seen = ~np.isin(cells, cells_of(hidden))
+                cells, covered = cells[seen], covered[seen]
+            rows, questions = np.divmod(cells, n_judged)
+            return _table(*product(rows, questions, covered**2, memory.fair, width), len(batch), width)
 
         return batch.remember("cover", f"{first.fingerprint} {memory.identity}", compute)
+
+    def _centroid(self, batch: QueryBatch, memory: _Memory) -> Any:
+        import scipy.sparse as sp
+
+        assert self._encoder is not None
+        judged, hidden = np.asarray(memory.judged.vectors), self._hidden(batch, memory)
+        return sp.csr_array(centroid_cosines(batch.embeddings(self._encoder), judged, memory.gains, hidden))
 
     def _popularity(self, batch: QueryBatch, memory: _Memory, positions: Ints) -> Floats:
         """log(1 + sum of gains) of documents, without hidden judgments, float32 [n, k]."""
@@ -351,7 +361,7 @@ class QueryMemory(Retriever, Remembers):
                 mine[group.rows] = True
                 allowed &= ~mine[row] | mask[document]
         row, document, score = row[allowed], document[allowed], score[allowed]
-        order = np.lexsort((document, -score, row))
+        order = np.lexsort((-score, row))  # ties stay by document, as they come
         row, document, score = row[order], document[order], score[order]
         starts = np.searchsorted(row, np.arange(len(batch)))
         in_list = np.arange(len(row)) - starts[row] < self.top_k
@@ -373,6 +383,14 @@ class QueryMemory(Retriever, Remembers):
             texts = "; ".join(f"'{memory.judged.texts[query]}'" for query in near[:_SHOWN].tolist())
             reasons.append(f"relevant for {len(near)} questions like this: {texts}")
         return reasons
+
+
+def _table(cells: Ints, values: Any, n: int, width: int) -> Any:
+    """A CSR array float32 [n, width] with sorted indices, of ascending cells."""
+    import scipy.sparse as sp
+
+    ends = np.searchsorted(cells, np.arange(n + 1) * width)
+    return sp.csr_array((values.astype(np.float32), cells % width if n > 1 else cells, ends), shape=(n, width))
 
 
 def _tidy(table: Any) -> Any:

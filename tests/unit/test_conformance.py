@@ -27,6 +27,7 @@ from rag import (
     CosineAdapter,
     GapFilter,
     IdentityQuery,
+    ImageText,
     Isotonic,
     LangChainEmbedder,
     MarkdownChunker,
@@ -110,6 +111,7 @@ from rag.retrievers import (
     Feedback,
     Flat,
     Hybrid,
+    ImageKey,
     IVFFastScan,
     IVFFlat,
     Keyed,
@@ -130,6 +132,7 @@ from rag.retrievers import (
     TextKey,
     TitleKey,
     Truncate,
+    WindowTree,
     ZScore,
 )
 from rag.retrievers import GraphRank as GraphRankRetriever
@@ -325,6 +328,19 @@ class TestStatic(EmbedderConformance):
         return Static(embedder=LSA(stop_words=False, dim=8), dim=4)
 
 
+@functools.cache
+def tiny_clip() -> str:
+    """A model of images and texts for this process."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return tiny_models.clip(Path(folder.name))
+
+
+class TestImageText(EmbedderConformance):
+    def make(self):
+        return ImageText(tiny_clip())
+
+
 class TestReduced(EmbedderConformance):
     def make(self):
         return Reduced(embedder=MODEL.spec.clone(), dimensions=6)
@@ -451,6 +467,11 @@ class TestMilvusBM25(ComponentConformance):
 class TestSharded(ComponentConformance):
     def make(self):
         return Sharded(shards=3, index=HNSW(m=8))
+
+
+class TestWindowTree(ComponentConformance):
+    def make(self):
+        return WindowTree(index=HNSW(m=8), after=3)
 
 
 class TestTruncate(ComponentConformance):
@@ -587,6 +608,11 @@ class TestTextKey(ComponentConformance):
         return TextKey(
             retriever=BM25(), history="latest_first_budget", budget=100, query=IdentityQuery(history="concatenate")
         )
+
+
+class TestImageKey(ComponentConformance):
+    def make(self):
+        return ImageKey(retriever=Dense(embedder=ImageText("some/model")), field="photo", weight=2.0)
 
 
 class TestTitleKey(ComponentConformance):

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 
-from rag import LSA, ConfigError, SentenceTransformerEmbedder, SparseTransformerEmbedder, Threshold
+from rag import LSA, ConfigError, ImageText, SentenceTransformerEmbedder, SparseTransformerEmbedder, Threshold
 from rag.component import Component, Parameter
 from rag.config import build, read_source
 from rag.errors import Mistakes
@@ -22,7 +22,7 @@ from rag.eval.datasets.tables.corpus import CorpusTable
 from rag.eval.datasets.tables.queries import QueriesTable
 from rag.registry import component_class, kinds, types_of
 from rag.rerankers import CrossEncoderScorer, EmbeddingFactors
-from rag.retrievers import BM25, Flat, TextKey
+from rag.retrievers import BM25, Dense, Flat, TextKey
 from rag.summarizers import ChatModel, Precomputed
 from tests.fakes import CountingScorer, WordEmbedder
 
@@ -102,6 +102,8 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     **{(name, "summarizer"): Precomputed("x.jsonl") for name in ("summary", "pseudo_queries", "hyde")},
     **{(name, "embedder"): LSA() for name in ("distilled", "extractive")},
     **{(name, "model"): "some/model" for name in ("fine_tune", "chat_model", "transformers")},
+    ("image", "retriever"): Dense(embedder=ImageText("some/model")),
+    ("image_text", "model"): "some/model",
     ("precomputed", "path"): "x.jsonl",
     ("run", "path"): "x.trec",
     ("generate", "writer"): ChatModel("some/model"),

@@ -30,6 +30,7 @@ from rag.eval.measures.answers import Answers, measure_answers
 from rag.eval.measures.interval import means
 from rag.eval.measures.latency import time_alone
 from rag.eval.measures.names import DEFAULT_MEASURES, parse_measures
+from rag.eval.measures.propensity import with_training
 from rag.eval.measures.values import Run, check_qrels, per_query, short_lists
 from rag.eval.metrics import (
     CorpusSize,
@@ -107,7 +108,7 @@ def evaluate(
         ConfigError: An unknown measure, a judge without answers, or a component that needs a ``train`` split.
         DataError: The dataset has no such split, or no judged query in it.
     """
-    parsed = parse_measures(measures)
+    parsed = with_training(parse_measures(measures), dataset)
     judges = [judge] if isinstance(judge, Judge) else list(judge)
     writing = check_judges(pipeline, judges, labels) if answer or judges or labels else None
     request = _Request(

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from rag.candidates import PADDING, Candidates, Floats, Ints, top_k_of_scores
+from rag.component import Inherited, Tunable
+from rag.embedders.base import Embedder
 from rag.on_neighbors import OnNeighbors
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
     from rag.fitting import FitContext, UpdateContext
 
-__all__ = ["WalksGraph", "page_rank", "transitions"]
+__all__ = ["Edges", "Hubs", "RelevanceWeight", "Restart", "Seeds", "WalksGraph", "page_rank", "transitions"]
+
+Edges = Annotated[int, Field(ge=1, le=1024)]
+Seeds = Annotated[int, Field(ge=1), Tunable(choices=(5, 10, 20), gain=0.002)]
+Restart = Annotated[float, Field(gt=0, le=1), Tunable(choices=(0.3, 0.5, 0.7), gain=0.002)]
+Hubs = Annotated[float, Field(ge=0, le=1), Tunable(choices=(0.0, 0.5, 1.0), gain=0.001)]
+RelevanceWeight = Annotated[float, Field(ge=0, le=1), Tunable(choices=(0.5, 0.7, 0.9), gain=0.003)]
 
 _STEPS = 20
 """Steps of the walk; what is left to change after them is ``(1 - restart) ** 20``."""
@@ -24,13 +33,38 @@ _TOGETHER = 1 << 22
 class WalksGraph(OnNeighbors):
     """Walks the graph of neighbors from a list's best passages, with restarts, and blends where it arrives into the
     list.
+
+    Args:
+        embedder: Gives the vectors that tell who is near; the pipeline's retriever's, when none is given.
+        neighbours: Edges of each passage in the graph, which is the same as that of ``graph_adaptive``.
+        seeds: Candidates that the walk begins at, by their scores.
+        restart: Probability of returning to them at every step: high values stay near.
+        hubs: How much it counts against a passage to have many edges, 0 to 1: at 1 where the walk arrives is divided by
+            the number of edges, which is where a walk without restarts would be.
+        relevance_weight: Weight of the candidates' scores against the walk, 0 to 1; 1 keeps the list, 0 returns the
+            walk alone.
+        top_k: Documents kept.
     """
 
-    seeds: int
-    restart: float
-    hubs: float
-    relevance_weight: float
-    top_k: int
+    def __init__(
+        self,
+        *,
+        embedder: Annotated[Embedder | None, Inherited()] = None,
+        neighbours: Edges = 16,
+        seeds: Seeds = 10,
+        restart: Restart = 0.5,
+        hubs: Hubs = 0.5,
+        relevance_weight: RelevanceWeight = 0.7,
+        top_k: Annotated[int, Field(ge=1)] = 100,
+    ) -> None:
+        self.embedder = embedder
+        self.neighbours = neighbours
+        self.seeds = seeds
+        self.restart = restart
+        self.hubs = hubs
+        self.relevance_weight = relevance_weight
+        self.top_k = top_k
+
     _transitions: Any = None
 
     def fit(self, context: FitContext) -> None:

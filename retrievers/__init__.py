@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from rag.retrievers.indexes.scalar_quantized import ScalarQuantized
     from rag.retrievers.indexes.sharded import Sharded
     from rag.retrievers.indexes.truncate import Truncate
+    from rag.retrievers.indexes.window_tree import WindowTree
     from rag.retrievers.key_spaces.base import Key
+    from rag.retrievers.key_spaces.image import ImageKey
     from rag.retrievers.key_spaces.summary import PseudoQueriesKey, SummaryKey
     from rag.retrievers.key_spaces.text import TextKey
     from rag.retrievers.key_spaces.title import TitleKey
@@ -65,6 +67,7 @@ __all__ = [
     "Hybrid",
     "IVFFastScan",
     "IVFFlat",
+    "ImageKey",
     "Index",
     "Key",
     "Keyed",
@@ -85,6 +88,7 @@ __all__ = [
     "TextKey",
     "TitleKey",
     "Truncate",
+    "WindowTree",
     "ZScore",
 ]
 
@@ -115,6 +119,7 @@ __getattr__, __dir__ = lazy_attributes(
         "ScalarQuantized": "rag.retrievers.indexes.scalar_quantized",
         "Sharded": "rag.retrievers.indexes.sharded",
         "Truncate": "rag.retrievers.indexes.truncate",
+        "WindowTree": "rag.retrievers.indexes.window_tree",
         "Hybrid": "rag.retrievers.hybrid",
         "Index": "rag.retrievers.indexes.base",
         "Key": "rag.retrievers.key_spaces.base",
@@ -128,6 +133,7 @@ __getattr__, __dir__ = lazy_attributes(
         "Sparse": "rag.retrievers.sparse",
         "SummaryKey": "rag.retrievers.key_spaces.summary",
         "TextKey": "rag.retrievers.key_spaces.text",
+        "ImageKey": "rag.retrievers.key_spaces.image",
         "TitleKey": "rag.retrievers.key_spaces.title",
         "ZScore": "rag.retrievers.fusion.z_score",
     },

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import PADDING, Candidates, Ints
+from rag.errors import ConfigError
 from rag.retrievers.fusion.base import Doubles
 from rag.retrievers.key_spaces.base import Key
 from rag.stage import Retriever
@@ -48,6 +49,7 @@ class Keyed(Retriever):
         top_k: Annotated[int, Field(ge=1)] = 100,
     ) -> None:
         self.keys = list(keys)
+        _check_apart(keys)
         self.fusion = fusion
         self.temperature = temperature
         self.top_k = top_k
@@ -95,6 +97,23 @@ class Keyed(Retriever):
         reads = np.asarray([key.is_read for key in self.keys])
         preference = np.where(reads, np.where(np.isneginf(scores), -np.inf, 1e9 + scores), scores)
         return np.asarray(passages[np.arange(len(passages)), preference.argmax(axis=1)])
+
+
+def _check_apart(keys: Sequence[Key]) -> None:
+    """Refuse keys that share a retriever.
+
+    Raises:
+        ConfigError: Two were given the same object, which would be fitted on the keys of the later one only.
+    """
+    owner: dict[int, int] = {}
+    for n, key in enumerate(keys):
+        for _, part in key.retriever.spec.walk():
+            if isinstance(part, Retriever) and owner.setdefault(id(part), n) != n:
+                raise ConfigError(
+                    f"must have a retriever each: {owner[id(part)]} and {n} were given the same object, "
+                    f"{part.spec.label}, which is fitted on one kind of keys; make another one",
+                    parameter="keys",
+                )
 
 
 def _texts(key: Key, keys: Candidates, places: tuple[Ints, Ints]) -> list[str]:

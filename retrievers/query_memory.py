@@ -21,6 +21,7 @@ from rag.embedders.base import Embedder
 from rag.errors import ArtifactError, ConfigError, DataError, NotFittedError
 from rag.learning.remembers import Remembers
 from rag.learning.training import Training
+from rag.retrievers.centroids import centroid_cosines
 from rag.retrievers.judged import Judged, cells_of, lookup
 from rag.retrievers.kinship import Kinship
 from rag.stage import Retriever
@@ -91,7 +92,8 @@ class QueryMemory(Retriever, Remembers):
         score: ``like``: the sum over the ``neighbours`` nearest judged questions of cosine ^ ``power`` times grade.
             ``cover``: judged questions count by how much of their right documents the first list has, squared; for
             documents that are right together (item-item collaborative filtering). ``popular``: how often a document was
-            right, whatever was asked.
+            right, whatever was asked. ``centroid``: cosine with the mean of the judged questions that a document was
+            right for; for documents that are labels, and many questions each.
         neighbours: Judged questions looked at by ``like``.
         power: Of the cosine: the higher, the less do questions count that are less alike.
         gate: Least probability that a question shares a relevant document with a judged one, learned from the judged
@@ -108,7 +110,7 @@ class QueryMemory(Retriever, Remembers):
         self,
         *,
         embedder: Embedder | None = None,
-        score: Literal["like", "cover", "popular"] = "like",
+        score: Literal["like", "cover", "popular", "centroid"] = "like",
         neighbours: Annotated[int, Field(ge=1), Tunable(choices=(10, 50, 200), gain=0.003)] = 50,
         power: Annotated[float, Field(ge=0), Tunable(choices=(2.0, 4.0, 8.0), gain=0.003)] = 4.0,
         gate: Annotated[float, Field(ge=0, le=1)] = 0.8,
@@ -116,7 +118,7 @@ class QueryMemory(Retriever, Remembers):
         top_k: Annotated[int, Field(ge=1)] = 100,
     ) -> None:
         self.embedder = embedder
-        self.score: Literal["like", "cover", "popular"] = score
+        self.score: Literal["like", "cover", "popular", "centroid"] = score
         self.neighbours = neighbours
         self.power = power
         self.gate = gate
@@ -267,6 +269,8 @@ class QueryMemory(Retriever, Remembers):
         if score == "cover":
             assert self._first is not None
             return self._cover(batch, memory, self._first)
+        if score == "centroid":
+            return self._centroid(batch, memory)
         import scipy.sparse as sp
 
         every = np.flatnonzero(np.diff(memory.gains.tocsc().indptr))
@@ -327,6 +331,13 @@ class QueryMemory(Retriever, Remembers):
             return _table(*product(rows, questions, covered**2, memory.fair, width), len(batch), width)
 
         return batch.remember("cover", f"{first.fingerprint} {memory.identity}", compute)
+
+    def _centroid(self, batch: QueryBatch, memory: _Memory) -> Any:
+        import scipy.sparse as sp
+
+        assert self._encoder is not None
+        judged, hidden = np.asarray(memory.judged.vectors), self._hidden(batch, memory)
+        return sp.csr_array(centroid_cosines(batch.embeddings(self._encoder), judged, memory.gains, hidden))
 
     def _popularity(self, batch: QueryBatch, memory: _Memory, positions: Ints) -> Floats:
         """log(1 + sum of gains) of documents, without hidden judgments, float32 [n, k]."""

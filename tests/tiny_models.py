@@ -104,11 +104,13 @@ def sparse_autoencoder(words: list[str], folder: Path) -> str:
     return str(folder / "csr")
 
 
-def multi_vector(words: list[str], folder: Path, *, dimension: int = 8, skipped: Iterable[str] = ()) -> str:
+def multi_vector(
+    words: list[str], folder: Path, *, dimension: int = 8, skipped: Iterable[str] = (), pool_factor: int = 1
+) -> str:
     """A late-interaction checkpoint, as ``MultiVectorEncoder`` saves it: a projection of 32 to 8 dimensions."""
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
     from sentence_transformers.base.modules.dense import Dense
-    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+    from sentence_transformers.multi_vector_encoder.modules import HierarchicalTokenPooling, MultiVectorMask
     from sentence_transformers.sentence_transformer.modules import Normalize
 
     transformer = SentenceTransformer(encoder(words, folder), device="cpu")[0]
@@ -118,6 +120,7 @@ def multi_vector(words: list[str], folder: Path, *, dimension: int = 8, skipped:
         project,
         MultiVectorMask(list(skipped) or None),
         Normalize(module_input_name="token_embeddings"),
+        *([HierarchicalTokenPooling(pool_factor=pool_factor)] if pool_factor > 1 else []),
     ]
     MultiVectorEncoder(modules=modules, device="cpu").save(str(folder / "colbert"), create_model_card=False)
     return str(folder / "colbert")
@@ -167,4 +170,26 @@ def causal(words: list[str], folder: Path, *, chat_template: str | None = None) 
         tokenizer = AutoTokenizer.from_pretrained(folder)
         tokenizer.chat_template = chat_template
         tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def clip(folder: Path) -> str:
+    """A CLIP of one layer and 8 dimensions that knows letters, for images of 16 pixels; its folder."""
+    import torch
+    from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPProcessor, CLIPTokenizer
+
+    torch.manual_seed(0)
+    letters = [chr(code) for code in range(97, 123)]
+    words = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
+    tokenizer = CLIPTokenizer(vocab={word: n for n, word in enumerate(words)}, merges=[], model_max_length=20)
+    shared = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {"vocab_size": len(words), "max_position_embeddings": 20, "bos_token_id": 0, "eos_token_id": 1}
+    config = CLIPConfig(
+        text_config={**shared, **text, "pad_token_id": 1, "projection_dim": 8},
+        vision_config={**shared, "image_size": 16, "patch_size": 8, "projection_dim": 8},
+        projection_dim=8,
+    )
+    CLIPModel(config).save_pretrained(folder)
+    images = CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
+    CLIPProcessor(images, tokenizer).save_pretrained(folder)
     return str(folder)

@@ -53,6 +53,14 @@ _EXAMPLES: dict[str, Any] = {
 }
 """An example of each kind, where an argument needs one."""
 
+_OF_TYPES: dict[tuple[str, str], Any] = {
+    ("image", "retriever"): {
+        "type": "dense",
+        "embedder": {"type": "image_text", "model": "sentence-transformers/clip-ViT-B-32"},
+    }
+}
+"""Examples of arguments that take only some components of a kind."""
+
 _VALUES: dict[str, Any] = {
     "model": "owner/model-on-the-hub",
     "path": "FILE",
@@ -157,7 +165,7 @@ def component_example(cls: Any) -> dict[str, Any]:
     example: dict[str, Any] = {"type": cls.type}
     for parameter in cls.spec.parameters.values():
         if parameter.required:
-            example[parameter.name] = _value(parameter)
+            example[parameter.name] = _OF_TYPES.get((cls.type, parameter.name)) or _value(parameter)
     return example
 
 

@@ -3,7 +3,7 @@
 Each is a function of one query: of the measure with its parameters, the grades by document id, and the returned
 document ids in order. ``ERR`` and ``nDCG(dcg='exp-log2')`` are gdeval's, which ir_measures runs as a Perl script that
 only accepts numeric query ids; ``RBP`` is cwl_eval's; for ``Accuracy`` and ``Judged`` ir_measures divides by zero
-where nothing, or nothing irrelevant, was returned. ``Whole`` is not among its measures: :func:`registry`.
+where nothing, or nothing irrelevant, was returned. ``Whole`` and ``PSP`` are not among its measures: :func:`registry`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rag.candidates import Ints
+from rag.eval.measures.propensity import psp
 
 __all__ = ["ERR_HIGHEST", "Compute", "computed_here", "registry"]
 
@@ -34,17 +35,25 @@ def computed_here(measure: Any) -> Compute | None:
 
 
 def registry() -> Mapping[str, Any]:
-    """The measures of ir_measures by name, with ``Whole``, which is registered there when first asked for."""
+    """The measures of ir_measures by name, with ``Whole`` and ``PSP``, registered there when first asked for."""
     import ir_measures
 
     measures: Any = ir_measures.measures
-    parameters = {
-        "cutoff": measures.ParamInfo(dtype=int, required=False, desc="ranking cutoff threshold"),
-        "rel": measures.ParamInfo(dtype=int, default=1, desc="minimum grade of a relevant document"),
+    rel = measures.ParamInfo(dtype=int, default=1, desc="minimum grade of a relevant document")
+    cutoff = "ranking cutoff threshold"
+    own = {
+        "Whole": {"cutoff": measures.ParamInfo(dtype=int, required=False, desc=cutoff), "rel": rel},
+        "PSP": {
+            "cutoff": measures.ParamInfo(dtype=int, required=True, desc=cutoff),
+            "rel": rel,
+            "a": measures.ParamInfo(dtype=float, default=0.55, desc="exponent of the propensity"),
+            "b": measures.ParamInfo(dtype=float, default=1.5, desc="shift of the propensity"),
+        },
     }
-    if "Whole" not in measures.registry:
-        own = {"NAME": "Whole", "__name__": "Whole", "SUPPORTED_PARAMS": parameters}
-        measures.register(type("_Whole", (measures.Measure,), own), name="Whole")
+    for name, parameters in own.items():
+        if name not in measures.registry:
+            fields = {"NAME": name, "__name__": name, "SUPPORTED_PARAMS": parameters}
+            measures.register(type(f"_{name}", (measures.Measure,), fields), name=name)
     known: Mapping[str, Any] = measures.registry
     return known
 
@@ -126,6 +135,7 @@ _COMPUTED: dict[str, Compute] = {
     "Accuracy": _accuracy,
     "Judged": _judged,
     "Whole": _whole,
+    "PSP": psp,
     "NumRel": _n_relevant,
     "NumQ": _counted,
 }

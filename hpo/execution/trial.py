@@ -21,6 +21,7 @@ from rag.eval.datasets.base import Dataset, Split
 from rag.eval.measures.answers import against_references, references_of
 from rag.eval.measures.latency import time_alone
 from rag.eval.measures.names import parse_measures
+from rag.eval.measures.propensity import with_training
 from rag.eval.measures.values import check_qrels, per_query
 from rag.eval.runs.provenance import documents_fingerprint
 from rag.eval.runs.ranking import as_run
@@ -116,7 +117,7 @@ class Bench:
         remaining = order[n_fresh:]
         # Without early stopping, keep the order of the split, as `rag eval` does.
         self.split = _subset(whole, remaining.tolist() if sweep.early_stopping else sorted(remaining.tolist()))
-        self.parsed = parse_measures(sweep.measures) if sweep.measures else []
+        self.parsed = with_training(parse_measures(sweep.measures), dataset) if sweep.measures else []
         check_qrels(self.parsed, whole.qrels)
 
     @property

@@ -69,6 +69,12 @@ class FaissIndex(Index):
         """
         return float(subset.n)
 
+    def cost_within(self, n_queries: int, k: int, subset: Subset) -> float:
+        """The cost of one of some queries that are searched together within a subset, in comparisons of full vectors
+        one by one: the lower of a scan's and of :meth:`cost`.
+        """
+        return min(self._costs(n_queries, k, subset)) if subset.count else 0.0
+
     def flat(self, index: Any) -> Any:
         """The part of an index that holds full vectors, or None."""
         return None
@@ -199,20 +205,24 @@ class FaissIndex(Index):
         if subset.count == subset.n:
             keys, scores = self._search(vectors, k, None)
         else:
-            wide = self._wide(k, subset)
-            cost = self.cost(k if self.selects else wide, subset)
-            if scan_cost(len(vectors), subset, in_place=self._flat is not None) <= cost:
+            scanning, searching = self._costs(len(vectors), k, subset)
+            if scanning <= searching:
                 return self._scan(vectors, k, subset)
             if self.selects:
                 keys, scores = self._search(vectors, k, subset)
             else:
-                keys, scores = _only(*self._search(vectors, wide, None), k, subset)
+                keys, scores = _only(*self._search(vectors, self._wide(k, subset), None), k, subset)
         short = np.flatnonzero((keys == PADDING).any(axis=1)) if keys.shape[1] == k else np.arange(len(vectors))
         if len(short):
             if keys.shape[1] < k:
                 return self._scan(vectors, k, subset)
             keys[short], scores[short] = self._scan(vectors[short], k, subset)
         return keys, scores
+
+    def _costs(self, n_queries: int, k: int, subset: Subset) -> tuple[float, float]:
+        """Costs of a query by scanning a subset, and by faiss' search, in comparisons of full vectors one by one."""
+        cost = self.cost(k if self.selects else self._wide(k, subset), subset)
+        return scan_cost(n_queries, subset, in_place=self._flat is not None), cost
 
     def _wide(self, k: int, subset: Subset) -> int:
         """Number of keys to request so that about k of them are allowed, with a margin of three standard deviations."""

@@ -19,6 +19,7 @@ from rag import (
     LSA,
     MUVERA,
     Adapted,
+    Answerable,
     AutoChunker,
     Candidates,
     Conformal,
@@ -26,6 +27,7 @@ from rag import (
     CosineAdapter,
     GapFilter,
     IdentityQuery,
+    ImageText,
     Isotonic,
     LangChainEmbedder,
     MarkdownChunker,
@@ -109,6 +111,7 @@ from rag.retrievers import (
     Feedback,
     Flat,
     Hybrid,
+    ImageKey,
     IVFFastScan,
     IVFFlat,
     Keyed,
@@ -129,6 +132,7 @@ from rag.retrievers import (
     TextKey,
     TitleKey,
     Truncate,
+    WindowTree,
     ZScore,
 )
 from rag.retrievers import GraphRank as GraphRankRetriever
@@ -142,6 +146,7 @@ from rag.summarizers import (
     LangChainSummarizer,
     Precomputed,
     Ridge,
+    SemanticEntropy,
     SoftHistory,
     SummaryQuery,
     TransformersSummarizer,
@@ -323,6 +328,19 @@ class TestStatic(EmbedderConformance):
         return Static(embedder=LSA(stop_words=False, dim=8), dim=4)
 
 
+@functools.cache
+def tiny_clip() -> str:
+    """A model of images and texts for this process."""
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return tiny_models.clip(Path(folder.name))
+
+
+class TestImageText(EmbedderConformance):
+    def make(self):
+        return ImageText(tiny_clip())
+
+
 class TestReduced(EmbedderConformance):
     def make(self):
         return Reduced(embedder=MODEL.spec.clone(), dimensions=6)
@@ -449,6 +467,11 @@ class TestMilvusBM25(ComponentConformance):
 class TestSharded(ComponentConformance):
     def make(self):
         return Sharded(shards=3, index=HNSW(m=8))
+
+
+class TestWindowTree(ComponentConformance):
+    def make(self):
+        return WindowTree(index=HNSW(m=8), after=3)
 
 
 class TestTruncate(ComponentConformance):
@@ -587,6 +610,11 @@ class TestTextKey(ComponentConformance):
         )
 
 
+class TestImageKey(ComponentConformance):
+    def make(self):
+        return ImageKey(retriever=Dense(embedder=ImageText("some/model")), field="photo", weight=2.0)
+
+
 class TestTitleKey(ComponentConformance):
     def make(self):
         return TitleKey(retriever=BM25(), weight=0.5)
@@ -622,12 +650,12 @@ class TestHyDE(ComponentConformance):
 
 class TestDistilled(ComponentConformance):
     def make(self):
-        return Distilled(embedder=LSA(), student=SoftHistory(), max_turns=5)
+        return Distilled(embedder=LSA(), student=SoftHistory(), max_turns=5, reads=LSA(dim=3))
 
 
 class TestRidge(ComponentConformance):
     def make(self):
-        return Ridge(penalties=[0.5, 2.0], loss="cosine")
+        return Ridge(penalties=[0.5, 2.0], loss="cosine", words=50)
 
 
 class TestSoftHistory(ComponentConformance):
@@ -671,6 +699,16 @@ class TestLearnedRank(StageConformance):
     def make(self):
         sources = [Feedback(target=BM25()), QueryMemory(embedder=LSA(dim=4, stop_words=False))]
         return LearnedRank(sources=sources, guard=False, depth=7, top_k=5)
+
+
+class TestAnswerable(StageConformance):
+    def make(self):
+        return Answerable(risk=0.95, depth=1, confidence=0.8)
+
+
+class TestSemanticEntropy(ComponentConformance):
+    def make(self):
+        return SemanticEntropy(writer=ChatModel("gpt", temperature=1.0), judge=ChatModel("gpt"), samples=3)
 
 
 class TestConformal(StageConformance):

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 
-from rag import LSA, ConfigError, SentenceTransformerEmbedder, SparseTransformerEmbedder, Threshold
+from rag import LSA, ConfigError, ImageText, SentenceTransformerEmbedder, SparseTransformerEmbedder, Threshold
 from rag.component import Component, Parameter
 from rag.config import build, read_source
 from rag.errors import Mistakes
@@ -22,7 +22,7 @@ from rag.eval.datasets.tables.corpus import CorpusTable
 from rag.eval.datasets.tables.queries import QueriesTable
 from rag.registry import component_class, kinds, types_of
 from rag.rerankers import CrossEncoderScorer, EmbeddingFactors
-from rag.retrievers import BM25, Flat, TextKey
+from rag.retrievers import BM25, Dense, Flat, TextKey
 from rag.summarizers import ChatModel, Precomputed
 from tests.fakes import CountingScorer, WordEmbedder
 
@@ -102,9 +102,12 @@ REQUIRED_IN_PYTHON: dict[tuple[str, str], Any] = {
     **{(name, "summarizer"): Precomputed("x.jsonl") for name in ("summary", "pseudo_queries", "hyde")},
     **{(name, "embedder"): LSA() for name in ("distilled", "extractive")},
     **{(name, "model"): "some/model" for name in ("fine_tune", "chat_model", "transformers")},
+    ("image", "retriever"): Dense(embedder=ImageText("some/model")),
+    ("image_text", "model"): "some/model",
     ("precomputed", "path"): "x.jsonl",
     ("run", "path"): "x.trec",
     ("generate", "writer"): ChatModel("some/model"),
+    ("semantic_entropy", "writer"): ChatModel("some/model", temperature=1.0),
     ("claims", "model"): ChatModel("some/model"),
     ("callable", "function"): len,
     ("embeddings", "embedder"): LSA(),
@@ -134,6 +137,7 @@ REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
     ("fine_tuned", "embedder"): MINILM,
     ("fine_tuned", "scorer"): {"type": "cross_encoder", "model": "some/model"},
     ("generate", "writer"): {"type": "chat_model", "model": "some/model"},
+    ("semantic_entropy", "writer"): {"type": "chat_model", "model": "some/model", "temperature": 1.0},
     ("claims", "model"): {"type": "chat_model", "model": "some/model"},
     ("dense", "embedder"): {"type": "lsa"},
     ("sparse", "embedder"): {"type": "sparse", "model": "some/model"},

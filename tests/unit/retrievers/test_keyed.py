@@ -396,3 +396,9 @@ def test_a_key_of_texts_of_any_name_gives_the_passage_shown():
     assert {hit.document.id: hit.passage for hit in pipeline.fit([document, *others]).search("bird")}["a"] == "bird"
     Sentences.is_read = False
     assert pipeline.search("bird")[0].passage == "cat dog."
+
+
+def test_keys_that_were_given_the_same_retriever_are_refused():
+    shared = BM25()
+    with pytest.raises(ConfigError, match="keys: must have a retriever each: 0 and 1 were given the same object"):
+        Keyed(keys=[TitleKey(retriever=shared), TextKey(retriever=Hybrid(retrievers=[shared, BM25()]))])

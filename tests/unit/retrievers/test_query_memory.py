@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from rag import (
     ArtifactError,
@@ -21,6 +22,7 @@ from rag import (
 )
 from rag.learning.unseen import Unseen
 from rag.retrievers import BM25, Dense, Hybrid, QueryMemory
+from rag.retrievers.centroids import centroid_cosines
 from rag.retrievers.judged import Judged, lookup
 from tests.fakes import WordEmbedder
 
@@ -240,3 +242,37 @@ def test_memories_of_the_same_know_the_same():
     like, cover = (fitted(QueryMemory(embedder=WordEmbedder(), score=s, retriever=BM25())) for s in ("like", "cover"))
     other = fitted(QueryMemory(embedder=WordEmbedder(), gate=0.5, retriever=BM25()))
     assert like.knowledge == cover.knowledge != other.knowledge
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_centroids_are_means_of_the_questions_a_document_was_right_for():
+    rng = np.random.default_rng(0)
+    queries, judged = (unit(rng.normal(size=(n, 5)).astype(np.float32)) for n in (4, 9))
+    table = (rng.random((9, 6)) < 0.4) * rng.choice([0.5, 1.0], (9, 6))
+    table[:, 5] = 0
+    queries *= 3  # whose length does not count
+    table[:, 4] = [1, 0, 0, 0, 0, 0, 0, 0, 0]  # whose only question the first query must not see
+    hidden = np.zeros((4, 9), dtype=bool)
+    hidden[0, [0, 3]] = hidden[2, 5] = True
+    actual = centroid_cosines(queries, judged, sp.csr_array(table.astype(np.float32)), sp.csr_array(hidden))
+    for row, query in enumerate(queries):
+        for document in range(6):
+            centroid = sum(table[j, document] * judged[j].astype(float) for j in range(9) if not hidden[row, j])
+            length = np.linalg.norm(centroid)
+            assert actual[row, document] == pytest.approx(query @ centroid / length / 3 if length else 0.0, abs=1e-5)
+
+
+def test_by_centroid_it_lists_the_documents_nearest_by_their_questions():
+    memory = fitted(QueryMemory(embedder=WordEmbedder(), score="centroid", gate=0))
+    asked = ["warm cat", "loud dog in water"]
+    table = memory.retrieve(QueryBatch([Query(str(n), text) for n, text in enumerate(asked)]))
+    vectors = unit(WordEmbedder().embed_queries(asked)).astype(float)
+    learned = unit(WordEmbedder().embed_queries([text for _, text, _ in QUESTIONS[:4]])).astype(float)
+    for row, vector in enumerate(vectors):
+        centroids = gains().T @ learned
+        lengths = np.linalg.norm(centroids, axis=1)
+        cosines = {d: vector @ centroids[d] / lengths[d] for d in range(len(TEXTS)) if lengths[d]}
+        assert as_dict(table, row) == pytest.approx({d: c for d, c in cosines.items() if c > 1e-9}, rel=1e-4)

@@ -65,5 +65,5 @@ $(VENV)/.docs: $(VENV)/.dev
 	@touch $@ $(VENV)/.dev
 
 $(VENV)/.release: $(VENV)/.dev
-	@$(INSTALL) build twine
+	@$(INSTALL) build cyclonedx-bom twine
 	@touch $@

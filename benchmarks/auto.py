@@ -1,10 +1,11 @@
 """What ``rag tune --auto`` wins over a hybrid on several sets, within a budget.
 
-    python benchmarks/auto.py DATA [--sets nfcorpus,cacm] [--budget 10m] [--dense MODEL|lsa] [--store DIR] [--out DIR]
+    python benchmarks/auto.py DATA [--sets nfcorpus,cacm] [--seeds 0,1,2] [--budget 10m] [--dense MODEL|lsa]
+                              [--store DIR] [--out DIR]
 
 DATA has folders in BEIR's layout. A set with nothing but test questions has them halved at random: one half is called
-train, and cross-validated. Everything is measured once on test, paired by question. Prints Markdown, also where nothing
-is won.
+train, and cross-validated; the halves are the same with every seed, which only goes to the tuning. Everything is
+measured once on test, paired by question. Prints Markdown, also where nothing is won.
 """
 
 from __future__ import annotations
@@ -26,29 +27,38 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path)
     parser.add_argument("--sets", default="nfcorpus,scifact,cacm,cranfield,python-reference,locomo_sessions")
+    parser.add_argument("--seeds", default="0")
     parser.add_argument("--budget", default="10m")
     parser.add_argument("--dense", default="sentence-transformers/all-MiniLM-L6-v2")
     parser.add_argument("--store", type=Path, default=None)
     parser.add_argument("--out", type=Path, default=None)
     given = parser.parse_args()
     store = None if given.store is None else Store(given.store)
-    print("| set | tuned on | test questions | s | trials | hybrid | tuned | difference | 95 % | p | ms, p50 | by |")
-    print("|---" * 12 + "|")
-    for name in given.sets.split(","):
-        dataset = halved(load_dataset(name if name == "python-reference" else given.data / name))
-        start = time.perf_counter()
-        out = None if given.out is None else given.out / dataset.name
-        result = tune(pipeline(given.dense), dataset, auto=True, budget=given.budget, store=store, out=out)
-        win, about = result.win, result.dataset
-        assert win is not None
-        low, high = win.ci95 or (0.0, 0.0)
-        print(
-            f"| {name} | {about['tune']}, {about['n_tune']} | {about['n_test']} | {time.perf_counter() - start:.0f} "
-            f"| {len(result.trials)} | {win.baseline:.4f} | {win.tuned:.4f} | {win.difference:+.4f} "
-            f"| {low:+.4f} to {high:+.4f} | {win.p_value:.4f} | {win.latency_ms[0]:.1f} -> {win.latency_ms[1]:.1f} "
-            f"| {', '.join(win.by) or '-'} |",
-            flush=True,
-        )
+    heads = ["set", "seed", "tuned on", "test questions", "s", "trials", "hybrid", "tuned", "difference", "95 %", "p"]
+    heads += ["shares a document", "does not", "ms, p50", "by"]
+    print(f"| {' | '.join(heads)} |")
+    print("|---" * len(heads) + "|")
+    for seed in map(int, given.seeds.split(",")):
+        for name in given.sets.split(","):
+            row(name, seed, given, store)
+
+
+def row(name: str, seed: int, given: argparse.Namespace, store: Store | None) -> None:
+    dataset = halved(load_dataset(name if name == "python-reference" else given.data / name))
+    start = time.perf_counter()
+    out = None if given.out is None else given.out / f"{dataset.name}-{seed}"
+    result = tune(pipeline(given.dense), dataset, auto=True, budget=given.budget, store=store, out=out, seed=seed)
+    win, about = result.win, result.dataset
+    assert win is not None
+    low, high = win.ci95 or (0.0, 0.0)
+    groups = [f"{difference:+.4f} ({n})" for difference, n in win.remembered] or ["", ""]
+    print(
+        f"| {name} | {seed} | {about['tune']}, {about['n_tune']} | {about['n_test']} "
+        f"| {time.perf_counter() - start:.0f} | {len(result.trials)} | {win.baseline:.4f} | {win.tuned:.4f} "
+        f"| {win.difference:+.4f} | {low:+.4f} to {high:+.4f} | {win.p_value:.4f} | {groups[0]} | {groups[1]} "
+        f"| {win.latency_ms[0]:.1f} -> {win.latency_ms[1]:.1f} | {', '.join(win.by) or '-'} |",
+        flush=True,
+    )
 
 
 def pipeline(dense: str) -> dict[str, Any]:

@@ -54,19 +54,30 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=None, help="only the first so many questions of a set")
     parser.add_argument("--documents", type=int, default=None, help="their judged documents and others, so many")
     parser.add_argument("--skip", default="", help="rows to leave out: beginnings of their names, separated by commas")
+    parser.add_argument("--model2vec", default="", help="a folder that model2vec's distill wrote, as another row")
     parser.add_argument("--store", type=Path, default=None)
     given = parser.parse_args()
     store = None if given.store is None else Store(given.store)
+    if given.model2vec:
+        ENCODERS["model2vec"] = {"type": "sentence_transformer", "model": given.model2vec, "device": "cpu"}
     if given.part == "encoders":
         print("| set | encoder | dense: nDCG@10 | to float32 | in a hybrid | to float32 |\n|---|---|---|---|---|---|")
     else:
         print("| set | scorer | nDCG@10 | to plain | CPU ms a question |\n|---|---|---|---|---|")
+    sets = []
     for name in given.sets.split(","):
         dataset = part_of(load_dataset(given.data / name), given.queries, given.documents)
         if given.part == "encoders":
-            encoders(dataset, store, given.skip)
+            sets.append(encoders(dataset, store, given.skip))
         else:
-            cascade(dataset, given.cross_encoder)
+            cascade(dataset, given.cross_encoder, given.skip)
+    if len(sets) > 1:
+        together = {
+            label: [np.concatenate(both) for both in zip(*(rows[label] for rows in sets), strict=True)]
+            for label in sets[0]
+        }
+        for label, row in together.items():
+            show("all questions", label, row, next(iter(together.values())))
 
 
 def part_of(dataset: Dataset, n_queries: int | None, n_documents: int | None) -> Dataset:
@@ -85,22 +96,30 @@ def part_of(dataset: Dataset, n_queries: int | None, n_documents: int | None) ->
     return Dataset(dataset.name, corpus, {"test": Split(queries, qrels)})
 
 
-def encoders(dataset: Dataset, store: Store | None, skip: str) -> None:
-    bases: list[Any] = [None, None]
+def encoders(dataset: Dataset, store: Store | None, skip: str) -> dict[str, list[Any]]:
+    """Prints the rows of a set; nDCG@10 of its questions by encoder, dense and in a hybrid."""
+    rows: dict[str, list[Any]] = {}
     for label, embedder in ENCODERS.items():
-        if skip and label.startswith(tuple(skip.split(","))):
+        if is_skipped(label, skip):
             continue
         dense = {"type": "dense", "embedder": embedder}
         hybrid = {"type": "hybrid", "retrievers": [{"type": "bm25"}, dense]}
-        cells = []
-        for number, retriever in enumerate((dense, hybrid)):
-            values, _ = measured(dataset, {"type": "pipeline", "retriever": retriever}, store)
-            bases[number] = values if bases[number] is None else bases[number]
-            cells.append(f"{values.mean():.4f} | {against(values, bases[number])}")
-        print(f"| {dataset.name} | {label} | {' | '.join(cells)} |", flush=True)
+        pipelines = ({"type": "pipeline", "retriever": retriever} for retriever in (dense, hybrid))
+        rows[label] = [measured(dataset, pipeline, store)[0] for pipeline in pipelines]
+        show(dataset.name, label, rows[label], next(iter(rows.values())))
+    return rows
 
 
-def cascade(dataset: Dataset, model: str) -> None:
+def show(name: str, label: str, row: list[Any], bases: list[Any]) -> None:
+    cells = [f"{values.mean():.4f} | {against(values, base)}" for values, base in zip(row, bases, strict=True)]
+    print(f"| {name} | {label} | {' | '.join(cells)} |", flush=True)
+
+
+def is_skipped(label: str, skip: str) -> bool:
+    return bool(skip) and label.startswith(tuple(skip.split(",")))
+
+
+def cascade(dataset: Dataset, model: str, skip: str) -> None:
     def scorer(**arguments: Any) -> Config:
         return {"type": "cross_encoder", "model": model, "device": "cpu"} | arguments
 
@@ -110,6 +129,8 @@ def cascade(dataset: Dataset, model: str) -> None:
         scorers[f"cascade, keep {keep}"] = {"type": "cascade", "first": quick, "second": plain, "keep": keep}
     base: Any = None
     for label, config in scorers.items():
+        if is_skipped(label, skip):
+            continue
         stage = {"type": "rerank", "scorer": config, "budget": 50}
         pipeline = {"type": "pipeline", "retriever": {"type": "bm25", "top_k": 50}, "stages": [stage]}
         values, seconds = measured(dataset, pipeline, None)

@@ -7,7 +7,7 @@
 DATA has folders in BEIR's layout; `--sets` names some of cacm (mixed), nfcorpus (long), questions. CPU time and seconds
 by the clock, medians of 5 in turn (`--turns`). Set OMP_NUM_THREADS=1 for figures of one core. Tools that are not
 installed are left out: `fastembed` reads the same weights from FOLDER, which `benchmarks/encoder_rivals.py` writes, and
-`model2vec` a table of tokens, as our `static` is one of words, from FOLDER/model2vec, which its `distill` writes.
+`model2vec` a table of tokens, as our `static` is one of words, from FOLDER/model2vec, where it is distilled first.
 Prints Markdown. What fewer bits cost in quality: `benchmarks/encoder_quality.py`.
 """
 
@@ -30,7 +30,7 @@ from rag.corpus import read_documents
 from rag.embedders.static import Static
 from rag.eval import load_dataset
 from rag.eval.runs.provenance import machine
-from rag.models import load_cross_encoder, load_sentence_transformer, ran
+from rag.models import load_cross_encoder, load_sentence_transformer, ran, resolve_model
 from rag.models.engines import ENGINES
 from rag.rerankers import CrossEncoderScorer
 
@@ -66,7 +66,7 @@ def measured(variants: dict[str, Callable[[], Any]], turns: int) -> tuple[dict[s
     }, given
 
 
-def encoders(data: Path, onnx: Path | None, *, query: bool) -> dict[str, Encode]:
+def encoders(data: Path, onnx: Path | None, *, query: bool, static: bool) -> dict[str, Encode]:
     """Ours in every precision, and the other tools that are installed."""
 
     def ours(**arguments: Any) -> Encode:
@@ -77,10 +77,11 @@ def encoders(data: Path, onnx: Path | None, *, query: bool) -> dict[str, Encode]
     variants: dict[str, Encode] = {LIBRARY: lambda texts: plain.encode(texts, normalize_embeddings=True)}
     for engine, precision in COMPUTED:
         variants[f"ours, {precision}, {engine}"] = ours(precision=precision, backend=engine)
-    table = Static(embedder=SentenceTransformerEmbedder(MINILM, device="cpu"))
-    corpus = Corpus.from_documents(itertools.islice(read_documents(data / "cacm"), 500))
-    table.fit(FitContext(corpus, Passages.whole(corpus)))
-    variants["ours, static"] = table.embed_documents
+    if static:
+        table = Static(embedder=SentenceTransformerEmbedder(MINILM, device="cpu"))
+        corpus = Corpus.from_documents(itertools.islice(read_documents(data / "cacm"), 500))
+        table.fit(FitContext(corpus, Passages.whole(corpus)))
+        variants["ours, static"] = table.embed_documents
     return variants | tools(onnx)
 
 
@@ -104,9 +105,12 @@ def tools(onnx: Path | None) -> dict[str, Encode]:
             )
             model = TextEmbedding(f"minilm-{name}", specific_model_path=str(onnx), threads=1)
             there[f"fastembed, {name}"] = functools.partial(fastembed, model)
-    if onnx is not None and (onnx / "model2vec").is_dir() and importlib.util.find_spec("model2vec"):
+    if onnx is not None and importlib.util.find_spec("model2vec"):
         from model2vec import StaticModel
+        from model2vec.distill import distill
 
+        if not (onnx / "model2vec").is_dir():
+            distill(resolve_model(MINILM), pca_dims=256, device="cpu").save_pretrained(onnx / "model2vec")
         table = StaticModel.from_pretrained(onnx / "model2vec")
         there["model2vec, 256 dimensions"] = lambda texts: table.encode(texts, show_progress_bar=False)
     return there
@@ -145,10 +149,10 @@ def questions_of(folder: Path, n: int) -> list[str]:
     return [query.text for query in load_dataset(str(folder)).split("test").queries][:n]
 
 
-def texts(data: Path, sets: list[str], onnx: Path | None, turns: int) -> None:
+def texts(data: Path, sets: list[str], onnx: Path | None, turns: int, static: bool) -> None:
     """Documents, and questions one at a time."""
     tokenizer = load_sentence_transformer(MINILM, device="cpu").tokenizer
-    made = encoders(data, onnx, query="questions" in sets)
+    made = encoders(data, onnx, query="questions" in sets, static=static)
     for name in sets:
         sample = questions_of(data / "cacm", 30) if name == "questions" else texts_of(data / name, TEXTS[name])
         lengths = [len(ids) for ids in tokenizer(sample, truncation=True, max_length=256)["input_ids"]]
@@ -240,7 +244,8 @@ def hybrid(data: Path, turns: int) -> None:
         number = next(turn)  # ours remembers questions: each is asked anew
         return [run(f"{question} {number}") for question in asked]
 
-    times, _ = measured({name: functools.partial(one_by_one, run, itertools.count()) for name, run in variants.items()})
+    asking = {name: functools.partial(one_by_one, run, itertools.count()) for name, run in variants.items()}
+    times, _ = measured(asking, turns)
     base = times["ten lines"]
     print("| one question to a hybrid | CPU ms | of ten lines' | by the clock |\n|---|---|---|---|")
     for name, took in times.items():
@@ -281,10 +286,11 @@ def main() -> None:
     parser.add_argument("--onnx", type=Path, default=None)
     parser.add_argument("--cross-encoder", default="")
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--ours", default="", help="only these, such as 'torch float32,onnx int8'")
+    parser.add_argument("--ours", default="", help="only these, such as 'torch float32,onnx int8,static'")
     given = parser.parse_args()
     if given.ours:
-        COMPUTED[:] = [(engine, precision) for engine, precision in (row.split() for row in given.ours.split(","))]
+        rows = [row.split() for row in given.ours.split(",")]
+        COMPUTED[:] = [(row[0], row[1]) for row in rows if len(row) == 2]
     sets = given.sets.split(",")
     print(f"{machine()}\n")
     if given.part == "pairs":
@@ -294,7 +300,7 @@ def main() -> None:
     else:
         documents, questions = [name for name in sets if name in TEXTS], [name for name in sets if name not in TEXTS]
         for names in filter(None, (documents, questions)):
-            texts(given.data, names, given.onnx, given.turns)
+            texts(given.data, names, given.onnx, given.turns, not given.ours or "static" in given.ours)
     print(f"What ran: {ran()}")
 
 

@@ -2,20 +2,23 @@
 
     python benchmarks/sparse.py DATA [--sets scifact,nfcorpus] [--documents N] [--model MODEL] [--sparse-model MODEL]
         [--max-length 256] [--rows NAME,NAME] [--store DIR]
-    python benchmarks/sparse.py --engine [--site SITE-PACKAGES]
+    python benchmarks/sparse.py [DATA] --engine [--passages N] [--ways "inverted,seismic"] [--site SITE-PACKAGES]
 
 DATA has folders in BEIR's layout with the splits train and test. nDCG@10 and R@100 on the test questions and the paired
 difference to BM25: bootstrap interval and randomization test. N keeps the documents that are judged relevant in train
 or test, and others up to N: embedding the tokens of all takes minutes a thousand. MODEL of ``--sparse-model`` is a
-SPLADE checkpoint to compare with. The engine is asked 200 questions of 30 terms over 100,000 passages of 100 terms; the
-same weights, processor time of one thread; seismic too where it is installed, here or in SITE-PACKAGES. Prints
-Markdown.
+SPLADE checkpoint to compare with. The engine is asked 200 questions over 100,000 passages: of made-up impacts, 30 terms
+over 100, or with DATA the test questions of the sets over their sentences, pairs of neighbors and, for a larger N, of
+any of these, by the weights of BM25; all on the same weights, processor time of one thread; seismic too where it is
+installed, here or in SITE-PACKAGES. Prints Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+import re
 import sys
 import tempfile
 import time
@@ -26,8 +29,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from rag import Pipeline, Store
+from rag import Passages, Pipeline, Store
 from rag.candidates import top_k_of_scores
+from rag.embedders.sparse.base import strongest_terms
 from rag.eval import evaluate
 from rag.eval.comparison.significance import compare
 from rag.eval.datasets.load import load_dataset
@@ -46,12 +50,17 @@ def main() -> None:
     parser.add_argument("--sparse-model", default=None)
     parser.add_argument("--max-length", type=int, default=256)
     parser.add_argument("--rows", default="")
+    parser.add_argument("--passages", type=int, default=100_000)
+    parser.add_argument("--ways", default="", help="the first words of their names")
     parser.add_argument("--site", default=None)
     parser.add_argument("--store", type=Path, default=None)
     parser.add_argument("--engine", action="store_true")
     given = parser.parse_args()
     if given.engine or given.data is None:
-        engine(given.site)
+        n, sets = given.passages, given.sets.split(",")
+        engine(
+            *(made_up(n) if given.data is None else sentences(given.data, sets, n)), given.site, given.ways.split(",")
+        )
         return
     store = None if given.store is None else Store(given.store)
     print("| set | documents | pipeline | nDCG@10 | R@100 | nDCG@10 to BM25 | 95 % | p |")
@@ -124,8 +133,8 @@ def hybrid(*retrievers: dict[str, Any]) -> dict[str, Any]:
     return {"type": "hybrid", "fusion": {"type": "min_max"}, "retrievers": list(retrievers)}
 
 
-def engine(site: str | None, n: int = 100_000, n_terms: int = 30_000, n_queries: int = 200) -> None:
-    """The index against a product of matrices and bm25s' kernel, on the same weights."""
+def made_up(n: int, n_terms: int = 30_000, n_queries: int = 200) -> tuple[Any, Any]:
+    """Postings [terms, passages] and questions [n, terms] of impacts that are drawn."""
     generator = np.random.default_rng(0)
 
     def table(rows: int, terms: int) -> Any:
@@ -136,8 +145,45 @@ def engine(site: str | None, n: int = 100_000, n_terms: int = 30_000, n_queries:
         made.sum_duplicates()
         return made
 
-    postings = table(n, 100).T.tocsr()
-    queries = table(n_queries, 30)
+    return table(n, 100).T.tocsr(), table(n_queries, 30)
+
+
+def sentences(data: Path, sets: list[str], n: int, n_queries: int = 200) -> tuple[Any, Any]:
+    """Postings of sentences and of pairs of neighbors, weighed as by BM25, and questions weighed by rarity."""
+    datasets = [load_dataset(data / name) for name in sets]
+    texts: list[str] = []
+    for dataset in datasets:
+        for text in Passages.whole(dataset.corpus).texts(np.arange(len(dataset.corpus))):
+            texts += re.split(r"(?<=[.!?])\s+", text)
+    texts = [*texts, *map(" ".join, itertools.pairwise(texts))]
+    drawn = np.random.default_rng(0).integers(len(texts), size=(max(n - len(texts), 0), 2))
+    texts = [*texts, *(f"{texts[a]} {texts[b]}" for a, b in drawn.tolist())][:n]
+    asked = [query.text for dataset in datasets for query in dataset.split("test").queries]
+    asked = [asked[row] for row in np.random.default_rng(0).permutation(len(asked))[:n_queries]]
+    column_of: dict[str, int] = {}
+
+    def counted(texts: list[str]) -> Any:
+        words = [re.findall(r"\w+", text.lower()) for text in texts]
+        columns = [column_of.setdefault(word, len(column_of)) for row in words for word in row]
+        return np.repeat(np.arange(len(texts)), [len(row) for row in words]), np.array(columns)
+
+    places, asked_places = counted(texts), counted(asked)
+    counts, queries = (
+        scipy.sparse.csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=(size, len(column_of)))
+        for (rows, columns), size in ((places, len(texts)), (asked_places, len(asked)))
+    )
+    counts.sum_duplicates(), queries.sum_duplicates()
+    lengths = counts.sum(axis=1)
+    norm = np.repeat(1.2 * (0.25 + 0.75 * lengths / lengths.mean()), np.diff(counts.indptr))
+    counts.data = (2.2 * counts.data / (counts.data + norm)).astype(np.float32)
+    frequencies = np.bincount(counts.indices, minlength=len(column_of))
+    queries.data *= np.log1p((len(texts) - frequencies + 0.5) / (frequencies + 0.5)).astype(np.float32)[queries.indices]
+    return counts.T.tocsr(), queries
+
+
+def engine(postings: Any, queries: Any, site: str | None, chosen: list[str]) -> None:
+    """The index against a product of matrices, bm25s' kernel and seismic, on the same weights."""
+    n, n_queries = postings.shape[1], queries.shape[0]
     largest = np.asarray(postings.max(axis=1).toarray(), dtype=np.float32).ravel()
     scale = np.where(largest > 0, largest / 255, 1).astype(np.float32)
     codes = np.maximum(np.rint(postings.data / np.repeat(scale, np.diff(postings.indptr))), 1).astype(np.uint8)
@@ -147,27 +193,47 @@ def engine(site: str | None, n: int = 100_000, n_terms: int = 30_000, n_queries:
         scores = (rows @ postings).toarray()
         return top_k_of_scores(np.where(scores > 0, scores, -np.inf), K)
 
+    pruned = postings.copy()
+    pruned.data[pruned.data < np.quantile(pruned.data, 0.5)] = 0
+    pruned.eliminate_zeros()
+    lengths, lengths_pruned = np.diff(postings.indptr), np.diff(pruned.indptr)
+    touched = {
+        "inverted index, float32": lengths[queries.indices],
+        "inverted index, 4 terms": lengths[strongest_terms(queries, 4).indices],
+        "inverted index, half pruned": lengths_pruned[queries.indices],
+        "inverted index, half pruned, 4 terms": lengths_pruned[strongest_terms(queries, 4).indices],
+    }
     ways: dict[str, Callable[[Any], Any]] = {
         "inverted index, float32": lambda rows: InvertedIndex(postings).search(rows, K),
         "inverted index, uint8": lambda rows: InvertedIndex(small, scale=scale).search(rows, K),
+        "inverted index, 4 terms": lambda rows: InvertedIndex(postings).search(strongest_terms(rows, 4), K),
+        "inverted index, half pruned": lambda rows: InvertedIndex(pruned).search(rows, K),
+        "inverted index, half pruned, 4 terms": lambda rows: InvertedIndex(pruned).search(strongest_terms(rows, 4), K),
         "scipy's product of matrices": by_product,
         **bm25s_way(postings),
-        **seismic_ways(postings, site),
+        **(seismic_ways(postings, site) if "seismic".startswith(tuple(chosen)) else {}),
     }
     print(f"{n:,} passages, {postings.nnz:,} postings, questions of {queries.nnz / n_queries:.0f} terms, top {K}\n")
-    print("| way | one question, ms | batch, ms a question | largest difference of scores | recall@100 |")
-    print("|---|---|---|---|---|")
+    print("| way | postings read | one question, ms | batch, ms each | largest difference | recall@10 | recall@100 |")
+    print("|---" * 7 + "|")
     best, expected = by_product(queries)
+    known = np.isfinite(expected)
     for name, search in ways.items():
+        if not name.startswith(tuple(chosen)):
+            continue
         search(queries[:1])
         alone = [seconds(lambda row=row, search=search: search(queries[[row]])) for row in range(50)]  # type: ignore[misc]
         together = [seconds(lambda search=search: search(queries)) / n_queries for _ in range(3)]  # type: ignore[misc]
         keys, scores = search(queries)
-        apart = "" if scores is None else f"{np.abs(np.asarray(scores) - expected).max():.1e}"
-        shares = [np.isin(row, own).mean() for row, own in zip(best, keys, strict=True)] if keys is not None else []
-        recall = f"{np.mean(shares):.3f}" if shares else ""
+        both = known if scores is None else known & np.isfinite(scores)
+        apart = "" if scores is None else f"{np.abs(np.asarray(scores)[both] - expected[both]).max():.1e}"
+        recalls = ["", ""]
+        if keys is not None:
+            pairs = [(row[row >= 0], own) for row, own in zip(best, keys, strict=True) if row[0] >= 0]
+            recalls = [f"{np.mean([np.isin(row[:k], own[:k]).mean() for row, own in pairs]):.3f}" for k in (10, K)]
         times = f"{np.median(alone) * 1e3:.3f} | {np.median(together) * 1e3:.3f}"
-        print(f"| {name} | {times} | {apart} | {recall} |", flush=True)
+        read = f"{touched[name].sum() / n_queries:,.0f}" if name in touched else ""
+        print(f"| {name} | {read} | {times} | {apart} | {' | '.join(recalls)} |", flush=True)
 
 
 def bm25s_way(postings: Any) -> dict[str, Callable[[Any], Any]]:
@@ -200,22 +266,23 @@ def seismic_ways(postings: Any, site: str | None) -> dict[str, Callable[[Any], A
         import seismic
     except ImportError:
         return {}
-    kind = seismic.get_seismic_string()
-    names = np.array([str(term) for term in range(postings.shape[0])], dtype=kind)
-    dataset, passages = seismic.SeismicDataset(), postings.T.tocsr()
-    for row in range(passages.shape[0]):
-        span = slice(*passages.indptr[row : row + 2].tolist())
-        dataset.add_document(str(row), names[passages.indices[span]], passages.data[span])
-    start = time.perf_counter()
+    passages = postings.T.tocsr()
+    start = time.process_time()
+    dataset = seismic.SeismicDataset()
+    arrays = (passages.indices.astype(np.int64), passages.data, passages.indptr.astype(np.int64))
+    dataset.add_documents_by_id([str(row) for row in range(passages.shape[0])], *arrays)
     index = seismic.SeismicIndex.build_from_dataset(dataset, num_threads=1)
-    print(f"seismic was built in {time.perf_counter() - start:.1f} s\n")
+    print(f"seismic was built in {time.process_time() - start:.1f} s\n")
+    names = np.arange(postings.shape[0]).astype(seismic.get_seismic_string())
 
     def way(query_cut: int, heap_factor: float) -> Callable[[Any], Any]:
         def search(rows: Any) -> Any:
             keys = []
             for row in range(rows.shape[0]):
                 terms, weights = rows[[row]].indices, rows[[row]].data
-                listed = index.search("0", names[terms], weights, K, query_cut, heap_factor)
+                listed = sorted(
+                    index.search("0", names[terms], weights, K, query_cut, heap_factor), key=lambda hit: -hit[1]
+                )
                 keys.append([int(document) for _, _, document in listed])
             return keys, None
 

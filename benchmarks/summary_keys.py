@@ -1,6 +1,6 @@
 """Summaries as keys, and conversations mapped onto them by a distilled encoder.
 
-    python benchmarks/summary_keys.py DATA locomo|multiwoz|cost
+    python benchmarks/summary_keys.py DATA locomo|multiwoz|cost [--rows ridge,"last turn on last turn",oracle]
 
 DATA holds ``locomo_sessions`` (BEIR's layout and ``summaries.jsonl``) and ``multiwoz_turns`` (``pool.jsonl.gz`` and
 ``test.jsonl.gz``). What was embedded is kept in the store (``RAG_STORE``), so it goes on where it was stopped. Prints
@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from rag import (
+    LSA,
     Corpus,
     Document,
     IdentityQuery,
@@ -47,6 +48,7 @@ SEEDS = (88, 42, 888)
 SIZES = (84, 421)
 N_TEST = 1500
 K = 5
+WORDS = 2000
 
 
 def embedder() -> SentenceTransformerEmbedder:
@@ -125,21 +127,36 @@ def f1(one: set[Any], other: set[Any]) -> float:
 
 
 def agreement(test: list[dict[str, Any]], found: list[list[dict[str, Any]]]) -> np.ndarray:
-    """Mean F1 over the neighbours of all test turns: state change by value and by slot, then full state likewise."""
-    table = [
-        [
+    """Mean F1 over the neighbours of each test turn: state change by value and by slot, then full state likewise; 0
+    where there is no neighbour.
+    """
+
+    def compared(row: dict[str, Any], near: dict[str, Any]) -> list[float]:
+        return [
             f1(set(row["state_change"].items()), set(near["state_change"].items())),
             f1(set(row["state_change"]), set(near["state_change"])),
             f1(set(row["state"].items()), set(near["state"].items())),
             f1(set(row["state"]), set(near["state"])),
         ]
+
+    return np.array([
+        np.mean([compared(row, near) for near in nearest], axis=0) if nearest else np.zeros(4)
         for row, nearest in zip(test, found, strict=True)
-        for near in nearest
-    ]
-    return np.mean(table, axis=0)
+    ])  # fmt: skip
 
 
-def multiwoz(folder: Path, work: Path, store: Store, sizes: Sequence[int], seeds: Sequence[int]) -> None:
+def beside(values: np.ndarray, others: np.ndarray) -> str:
+    """Mean difference of the value F1 of the change, with its 95 % bootstrap interval over test turns."""
+    difference = values[:, 0] - others[:, 0]
+    rng = np.random.default_rng(0)
+    drawn = [difference[rng.integers(0, len(difference), len(difference))].mean() for _ in range(1000)]
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return f"{difference.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
+
+
+def multiwoz(
+    folder: Path, work: Path, store: Store, sizes: Sequence[int], seeds: Sequence[int], wanted: Sequence[str]
+) -> None:
     pool, test = read(folder / "pool.jsonl.gz"), read(folder / "test.jsonl.gz")
     test = [test[i] for i in sorted(np.random.default_rng(0).choice(len(test), N_TEST, replace=False))]
     summaries = work / "summaries.jsonl"
@@ -154,11 +171,21 @@ def multiwoz(folder: Path, work: Path, store: Store, sizes: Sequence[int], seeds
     def text(match: Retriever, history: Any, asked: Any = None) -> TextKey:
         return TextKey(retriever=match, history=history, query=IdentityQuery(history=asked or history))
 
-    def summary(query: Any) -> SummaryKey:
-        return SummaryKey(summarizer=Precomputed(str(summaries)), retriever=dense(K), query=query)
+    def summary(query: Any, top_k: int = K) -> SummaryKey:
+        return SummaryKey(summarizer=Precomputed(str(summaries)), retriever=dense(top_k), query=query)
 
     def distilled(student: Student) -> Callable[[], list[Any]]:
         return lambda: [summary(Distilled(embedder=embedder(), student=student.spec.clone()))]
+
+    def in_words(top_k: int = K) -> SummaryKey:
+        space = LSA(dim=1024, stop_words=False)
+        query = Distilled(embedder=space, reads=embedder(), student=Ridge(words=WORDS))
+        return SummaryKey(
+            summarizer=Precomputed(str(summaries)), retriever=Dense(embedder=space, top_k=top_k), query=query
+        )
+
+    def both() -> list[Any]:
+        return [in_words(100), summary(Distilled(embedder=embedder(), student=Ridge(words=WORDS)), 100)]
 
     rows: list[tuple[str, Callable[[], list[Any]], list[Query]]] = [
         ("bm25, last turn on last turn", lambda: [text(BM25(preset="anserini", top_k=K), "last_turn")], spoken),
@@ -170,9 +197,13 @@ def multiwoz(folder: Path, work: Path, store: Store, sizes: Sequence[int], seeds
         ("history on summaries", lambda: [summary(IdentityQuery(history="concatenate"))], spoken),
         ("**ridge** on summaries", distilled(Ridge()), spoken),
         ("**soft_history** on summaries", distilled(SoftHistory()), spoken),
+        ("**ridge** that reads words", distilled(Ridge(words=WORDS)), spoken),
+        ("**ridge** that reads words, on the summaries' words", lambda: [in_words()], spoken),
+        ("both kinds of keys fused", both, spoken),
         ("*gold previous state and last turn*, on the same", lambda: [TextKey(retriever=dense(K))], gold_before),
         ("*oracle: gold summary* on summaries", lambda: [summary(IdentityQuery())], gold_change),
     ]
+    rows = [row for row in rows if not wanted or any(name in row[0] for name in wanted)]
     for size in sizes:
         figures: dict[str, list[np.ndarray]] = {name: [] for name, _, _ in rows}
         counts = []
@@ -196,14 +227,16 @@ def multiwoz(folder: Path, work: Path, store: Store, sizes: Sequence[int], seeds
                 ids = pipeline.corpus.ids()
                 found = [[chosen[ids[p]] for p in row if p >= 0] for row in candidates.documents.tolist()]
                 figures[name].append(agreement(test, found))
-        means = {name: np.mean(values, axis=0) for name, values in figures.items()}
+        each = {name: np.mean(values, axis=0) for name, values in figures.items()}
+        means = {name: values.mean(axis=0) for name, values in each.items()}
         raw, oracle = means["last turn on last turn"][0], means["*oracle: gold summary* on summaries"][0]
         print(f"\npool of {size} dialogues ({min(counts)} to {max(counts)} turns), {len(seeds)} seeds, k = {K}\n")
-        print("| query on keys | change, value F1 | change, slot F1 | state, value F1 | slot F1 | gap closed |")
-        print("|---|---|---|---|---|---|")
+        print("| query on keys | change, value F1 | slot F1 | state, value F1 | slot F1 | gap closed | to ridge |")
+        print("|---|---|---|---|---|---|---|")
         for name, values in means.items():
             closed = (values[0] - raw) / (oracle - raw)
-            print(f"| {name} | {' | '.join(f'{value:.3f}' for value in values)} | {closed:.2f} |")
+            more = beside(each[name], each["**ridge** on summaries"]) if "**ridge** on summaries" in each else ""
+            print(f"| {name} | {' | '.join(f'{value:.3f}' for value in values)} | {closed:.2f} | {more} |")
 
 
 # -- what a query costs -------------------------------------------------------------------------------------------
@@ -259,13 +292,15 @@ def main() -> None:
     parser.add_argument("part", choices=["locomo", "multiwoz", "cost"])
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--rows", default="", help="of multiwoz, parts of the names of rows, with commas between")
     arguments = parser.parse_args()
     store = Store()
     with tempfile.TemporaryDirectory() as work:
         if arguments.part == "locomo":
             locomo(arguments.data / "locomo_sessions", store)
         elif arguments.part == "multiwoz":
-            multiwoz(arguments.data / "multiwoz_turns", Path(work), store, arguments.sizes, arguments.seeds)
+            wanted = [name for name in arguments.rows.split(",") if name]
+            multiwoz(arguments.data / "multiwoz_turns", Path(work), store, arguments.sizes, arguments.seeds, wanted)
         else:
             cost(arguments.data / "multiwoz_turns", Path(work), store)
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from rag._lazy import lazy_attributes
 
 __version__ = "0.1.0"
+
+# Threads of torch and faiss that wait for each other by spinning: where another program has a core, a question took 20
+# times the processor's time. Read when these libraries are loaded, which is later.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+if os.path.isfile(os.path.join(os.path.dirname(__file__), "eval")):  # noqa: PTH113, PTH118, PTH120 - light
+    raise ImportError(
+        "rag/eval is a file: this checkout was made without symbolic links. On Windows, turn on developer mode, then "
+        "`git config core.symlinks true` and `git checkout -- rag`; or install the package, which has no links: "
+        "pip install rag-pipelines"
+    )
 
 if TYPE_CHECKING:
     from rag.batch import QueryBatch
@@ -47,6 +59,7 @@ if TYPE_CHECKING:
         RagError,
         ServerError,
     )
+    from rag.filters.answerable import Answerable
     from rag.filters.base import Filter
     from rag.filters.conformal import Conformal
     from rag.filters.cosine_adapter import CosineAdapter
@@ -56,6 +69,7 @@ if TYPE_CHECKING:
     from rag.filters.score_adapter import ScoreAdapter
     from rag.filters.threshold import Threshold
     from rag.fitting import FitContext
+    from rag.learning.remembered import RememberedValue
     from rag.learning.training import Training
     from rag.pipeline import Pipeline
     from rag.queries.base import QueryEncoder
@@ -68,6 +82,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "Adapted": "rag.embedders.adapted",
     "Answer": "rag.answer",
+    "Answerable": "rag.filters.answerable",
     "ArtifactError": "rag.errors",
     "Candidates": "rag.candidates",
     "AutoChunker": "rag.corpus.chunkers.auto",
@@ -111,6 +126,7 @@ _MODULES = {
     "ServerError": "rag.errors",
     "RecursiveChunker": "rag.corpus.chunkers.recursive",
     "Reduced": "rag.embedders.reduced",
+    "RememberedValue": "rag.learning.remembered",
     "Retriever": "rag.stage",
     "Runtime": "rag.component",
     "ScoreAdapter": "rag.filters.score_adapter",
@@ -139,6 +155,7 @@ __all__ = [
     "MUVERA",
     "Adapted",
     "Answer",
+    "Answerable",
     "ArtifactError",
     "AutoChunker",
     "Candidates",
@@ -179,6 +196,7 @@ __all__ = [
     "RagError",
     "RecursiveChunker",
     "Reduced",
+    "RememberedValue",
     "Retriever",
     "Runtime",
     "ScoreAdapter",

@@ -42,6 +42,9 @@ class Answer:
         llm_tokens: Tokens read and written.
         money: What they cost, where prices are known.
         seconds: From the first request to the answer.
+        entropy: Semantic entropy in nats, where ``generate`` measures it: 0 for an answer that the model gives again
+            and again, high where it says something else each time.
+        meanings: Number of sampled answers of each meaning, most first.
     """
 
     text: str
@@ -55,10 +58,14 @@ class Answer:
     llm_tokens: int = 0
     money: float | None = None
     seconds: float = 0.0
+    entropy: float | None = None
+    meanings: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-compatible values: the text, its citations, and why there is none or what it lacks."""
-        fields = {name: getattr(self, name) for name in ("text", "abstained", "problem", "n_dropped", "money")}
+        fields = {
+            name: getattr(self, name) for name in ("text", "abstained", "problem", "n_dropped", "money", "entropy")
+        }
         return fields | {"citations": [{"rank": citation.rank, "id": citation.document} for citation in self.citations]}
 
     @property

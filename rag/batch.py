@@ -19,6 +19,7 @@ from rag.display import Shown, brief, count
 from rag.embedders.base import TokenVectors
 from rag.embedders.cache import embed_query_texts, not_finite
 from rag.errors import ModelError
+from rag.remarks import Remark
 from rag.step import Step
 from rag.types import Answer, Query
 
@@ -83,6 +84,7 @@ class QueryBatch(Shown):
             ``step.name`` and calls its parts with :meth:`for_part`.
         lists: The tables passed to :meth:`record`, also without a trace, for later stages.
         recent: Cache of vectors of queries that may come again; None keeps none beyond the batch.
+        remarks: Filled by :meth:`remark`: what steps say about single queries.
     """
 
     queries: Sequence[Query]
@@ -96,6 +98,7 @@ class QueryBatch(Shown):
     step: Step = field(default_factory=Step.retriever)
     lists: dict[str, Candidates] = field(default_factory=dict)
     recent: RecentVectors | None = None
+    remarks: dict[int, list[Remark]] = field(default_factory=dict)
     _tables: dict[str, tuple[Candidates, dict[str, Candidates]]] = field(default_factory=dict)
     """By a retriever's fingerprint, its table and those of its parts, by what their names add to its own."""
     _vectors: Callable[[Embedder], Vectors] | None = None
@@ -337,6 +340,16 @@ class QueryBatch(Shown):
     def answer_to(self, query: Query) -> Answer | None:
         """The answer recorded for this query object."""
         return (self.answers or {}).get(id(query))
+
+    def remark(self, query: Query, remark: Remark) -> None:
+        """Add a remark to the result of this query object."""
+        said = self.remarks.setdefault(id(query), [])
+        if remark not in said:
+            said.append(remark)
+
+    def remarks_on(self, query: Query) -> Sequence[Remark]:
+        """The remarks on this query object."""
+        return self.remarks.get(id(query), ())
 
     def embedded_by(self) -> set[str]:
         """Fingerprints of the embedders that have embedded these queries."""

@@ -78,6 +78,7 @@ class Summary:
         llm_tokens: Tokens read and written by the model.
         llm_tokens_written: Those of them that it wrote; they have a price of their own.
         seconds: From the first request to the last answer, waits between retries included.
+        log_probability: Mean natural logarithm of the probability of the tokens written, where the model gives it.
     """
 
     texts: tuple[str, ...]
@@ -86,6 +87,7 @@ class Summary:
     llm_tokens: int = 0
     llm_tokens_written: int = 0
     seconds: float = 0.0
+    log_probability: float | None = None
 
 
 @dataclass(frozen=True)

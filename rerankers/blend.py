@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rag.corpus.corpus import Corpus
     from rag.fitting import FitContext
 
-__all__ = ["blended", "choosing_sample", "learned_weight", "training_sample"]
+__all__ = ["Qrels", "blended", "choosing_sample", "learned_weight", "training_sample"]
 
 Qrels = Mapping[str, Mapping[str, int]]
 

@@ -17,6 +17,7 @@ from rag.models import (
     Precision,
     check_backend,
     computed_in,
+    engines_here,
     environment,
     keep_exports_in,
     load_cross_encoder,
@@ -110,6 +111,10 @@ class CrossEncoderScorer(Scorer):
     def _preflight(self) -> None:
         check_length("max_length", self.max_length, self.model, self.revision)
         check_backend(self.backend, self.precision, self.device)
+
+    @classmethod
+    def _computed_by(cls) -> str:
+        return engines_here()
 
     def _model_digest(self) -> Any:
         return model_content(self.model, self.revision)

@@ -30,8 +30,9 @@ class Rerank(BlendingStage):
         scorer: The scorer.
         budget: Candidates scored per query, at most: the price.
         blend: Weight of the first stage's order from 0 to 1; ``tuned`` learns it from at most 200 training queries;
-            ``auto``, the default, from at most 50 where there are any, and takes 0.75 where there are none. Both take
-            dev queries, where there are some. A scorer that does not help on them is left out, by weight 1.
+            ``auto``, the default, from at most 50 where there are any. Both take dev queries, where there are some; a
+            scorer that does not help on them is left out, by weight 1. Without any, ``auto`` takes 0.75, and 1 for a
+            scorer that does not know passages by some of their words (800 calls, once). At weight 1 nothing is scored.
         scores: ``blended``, or ``scorer``: only what was scored, in the scorer's order and with its scores.
         top_k: Documents kept; None keeps all.
     """

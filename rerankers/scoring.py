@@ -14,7 +14,8 @@ from rag.candidates import Candidates
 from rag.component import Need
 from rag.errors import ConfigError
 from rag.rerankers.base import Scorer
-from rag.rerankers.blend import blended, choosing_sample, learned_weight
+from rag.rerankers.blend import Qrels, blended, choosing_sample, learned_weight
+from rag.rerankers.trust import trust_in
 from rag.stage import PairScorer, Stage
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ __all__ = ["Blend", "BlendingStage", "Scores", "ScoringStage"]
 
 Blend = Annotated[float, Field(ge=0, le=1)] | Literal["auto", "tuned"] | None
 """Weight of the first stage: a number; ``tuned``, learned from training queries; ``auto``, the same where there are
-any, else three quarters. None is the same as ``scores: scorer``."""
+any, else three quarters, and 1 for a scorer that does not know passages by words of theirs. None is the same as
+``scores: scorer``."""
 
 Scores = Literal["blended", "scorer"]
 """Whether a stage answers with the blend, everything it was given included, or with what was scored alone."""
@@ -78,7 +80,7 @@ class BlendingStage(ScoringStage):
     scores: Scores
     _weight: float | None = None
     _why: str = ""
-    """Why no weight was learned, where it might have been."""
+    """Why the weight is what it is, where it was not learned and might have been."""
 
     def _start(self) -> None:
         """Check the shared arguments; the last call of a subclass' constructor."""
@@ -122,33 +124,45 @@ class BlendingStage(ScoringStage):
         """
 
     def process(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
-        ranked = self.ranked(batch, candidates)
+        ranked = candidates if self._weight == 1 else self.ranked(batch, candidates)
         if self._weight is not None:
             ranked = blended(ranked, candidates, self._weight)
         return ranked.head(self.top_k) if self.top_k else ranked
 
     def _learn_weight(self, context: FitContext) -> None:
-        """Learn the weight if it is set to be learned and there are training queries."""
+        """Learn the weight if it is set to be learned and there are training queries; without any, see whether the
+        scorer may have a say.
+        """
         self._weight = self._fixed_weight()
         self._why = ""
         training = context.training
-        if "candidates" not in self.needs or training is None or self.blend not in _QUERIES:
+        if "candidates" not in self.needs or self.blend not in _QUERIES:
             return
-        if self.scorer.spec.learns and training.dev is None:
-            self._why = "the scorer was trained on the training queries, and there are no dev queries to learn it from"
+        unjudged = ""
+        if training is None:
+            unjudged = "no question is judged"
+        elif self.scorer.spec.learns and training.dev is None:
+            unjudged = "the scorer was trained on the judged questions, and there are no dev queries"
+        elif not any(_has_relevant(part.qrels) for part in (training, training.dev) if part is not None):
+            unjudged = "no judged question has a relevant document"
+        if unjudged:
+            trust = trust_in(self.scorer, context)
+            self._why = f"{unjudged}; {trust}"
+            self._weight = self._weight if trust.is_enough or trust.is_open else 1.0
             return
         batch, candidates, judgments = choosing_sample(context, _QUERIES[str(self.blend)])
         ranked = self.ranked(batch, candidates)
         self._weight = learned_weight(ranked, candidates, batch, judgments, context.corpus)
 
     def save_state(self, folder: Path) -> None:
-        if self._weight != self._fixed_weight():
-            (folder / _FILE).write_text(json.dumps(self._weight), encoding="utf-8")
+        if self._weight != self._fixed_weight() or self._why:
+            (folder / _FILE).write_text(json.dumps([self._weight, self._why], ensure_ascii=False), encoding="utf-8")
 
     def load_state(self, folder: Any, context: FitContext) -> None:
         super().load_state(folder, context)
         file = Path(folder) / _FILE
-        self._weight = float(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else self._fixed_weight()
+        saved: Any = json.loads(file.read_text(encoding="utf-8")) if file.exists() else self._fixed_weight()
+        self._weight, self._why = saved if isinstance(saved, list) else (saved, "")  # older indexes have no reason
 
     def notes(self) -> tuple[str, ...]:
         if not self.blends or self.blend not in _QUERIES or self._weight is None:
@@ -156,9 +170,8 @@ class BlendingStage(ScoringStage):
         said = (
             f"{self.spec.label} weighs the first stage's order {self._weight:g} and the scorer's {1 - self._weight:g}"
         )
-        if self._weight == 1:
-            said += ": on judged queries the scorer did not help"
-        return (said + (f": {self._why}" if self._why else ""),)
+        why = self._why or ("on judged queries the scorer did not help" if self._weight == 1 else "")
+        return (said + (f": {why}" if why else ""),)
 
     @property
     def weight(self) -> float | None:
@@ -169,3 +182,7 @@ class BlendingStage(ScoringStage):
         if not self.blends:
             return None
         return _UNTUNED if isinstance(self.blend, str) or self.blend is None else float(self.blend)
+
+
+def _has_relevant(qrels: Qrels) -> bool:
+    return any(grade > 0 for grades in qrels.values() for grade in grades.values())

@@ -21,7 +21,7 @@ from rag.retrievers.inverted import InvertedIndex
 from rag.retrievers.keys import best_documents
 from rag.retrievers.rm3 import expanded
 from rag.retrievers.vocabulary import Vocabulary
-from rag.retrievers.word_counts import WordCounts, by_passage
+from rag.retrievers.word_counts import WordCounts
 from rag.text.analyzer import AUTO, Analyzer, check_language, check_pattern, check_stemmer, check_stop_words
 from rag.text.remarks import remarks_on
 
@@ -35,6 +35,11 @@ logger = logging.getLogger("rag.bm25")
 
 _PRESETS = {"anserini": (0.9, 0.4), "lucene": (1.2, 0.75), "bm25s": (1.5, 0.75)}
 """k1 and b."""
+
+_MOST_TURNED = 20_000_000
+"""Frequencies that are kept by passage, too, for feedback: 100 MB. Of more, the words of trusted passages are cut out
+of their texts again, which takes each question a millisecond.
+"""
 
 
 class BM25(TakesFeedback):
@@ -98,6 +103,7 @@ class BM25(TakesFeedback):
         self._vocabulary: Vocabulary | None = None
         self._word_counts: WordCounts | None = None
         self._made: InvertedIndex | None = None
+        self._turned: Any = None
         self._passages: Passages | None = None
         self._notes: tuple[str, ...] = ()
         self._language = check_language(language)
@@ -217,22 +223,31 @@ class BM25(TakesFeedback):
         return batch.remember("expanded", f"{self.fingerprint} {recipe} {id(trusted)}", compute)[1]
 
     def _with_words_of(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Any:
-        queries = self._counts(batch.texts)
+        queries, trusted = self._counts(batch.texts), trusted.head(recipe.documents)
+        passages, lengths, trusted = self._words_in(trusted)
+        weight = recipe.original_weight
+        return expanded(queries, passages, lengths, trusted, terms=recipe.terms, original_weight=weight)
+
+    def _words_in(self, trusted: Candidates) -> tuple[Any, Ints, Candidates]:
+        """Words by passage, CSR array [passages, words], the passages' lengths, and the candidates by their rows there:
+        the frequencies turned round once, or the texts cut again where that would take much memory.
+        """
+        import scipy.sparse
+
+        counts = self._fitted()
+        if counts.table.nnz <= _MOST_TURNED:
+            if self._turned is None:
+                self._turned = counts.table.T.tocsr()
+            return self._turned, counts.lengths, trusted
         assert self._passages is not None
-        trusted = trusted.head(recipe.documents)
-        passages, places = np.unique(trusted.passages[trusted.mask], return_inverse=True)
-        rows, lengths = self._words().count(self._passages.texts(passages))
-        trusted_words = by_passage(rows, lengths, len(self._words()))
+        passages, rows = np.unique(trusted.passages[trusted.mask], return_inverse=True)
+        words, lengths = self._words().count(self._passages.texts(passages))
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        shape = (len(passages), len(self._words()))
+        table: Any = scipy.sparse.csr_array((np.ones(len(words), dtype=np.float32), words, ends), shape=shape)
         numbers = np.full(trusted.passages.shape, PADDING, dtype=np.int64)
-        numbers[trusted.mask] = places
-        return expanded(
-            queries,
-            trusted_words,
-            lengths,
-            Candidates(trusted.documents, trusted.scores, numbers),
-            terms=recipe.terms,
-            original_weight=recipe.original_weight,
-        )
+        numbers[trusted.mask] = rows
+        return table, lengths, Candidates(trusted.documents, trusted.scores, numbers)
 
     def _ranked(self, batch: QueryBatch, queries: Any) -> Candidates:
         """The best documents for weighted words, CSR array [n_queries, words]."""
@@ -303,10 +318,10 @@ class BM25(TakesFeedback):
         self._set(WordCounts(table, lengths), context.passages)
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_made": None}  # weights are computed again
+        return super().__getstate__() | {"_made": None, "_turned": None}  # computed again
 
     def _set(self, counts: WordCounts, passages: Passages) -> None:
-        self._word_counts, self._passages, self._made = counts, passages, None
+        self._word_counts, self._passages, self._made, self._turned = counts, passages, None, None
 
     def _fitted(self) -> WordCounts:
         if self._word_counts is None:

@@ -15,7 +15,7 @@ from rag.corpus.corpus import Corpus
 if TYPE_CHECKING:
     from rag.learning.training import Training
 
-__all__ = ["Judged", "lookup"]
+__all__ = ["Judged", "cells_of", "lookup"]
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,12 @@ def _unit(vectors: Vectors) -> Vectors:
     return np.asarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)
 
 
+def cells_of(table: Any) -> Ints:
+    """The cells of a CSR array [n, m] that have values, ``row * m + column``, in the order of its data."""
+    n, m = table.shape
+    return np.asarray(np.repeat(np.arange(n) * m, np.diff(table.indptr)) + table.indices)
+
+
 def lookup(table: Any, positions: Ints) -> Vectors:
     """Values of a CSR array [n, m] at columns of each row, float32 [n, k]; 0 for an absent value or column.
 
@@ -131,7 +137,7 @@ def lookup(table: Any, positions: Ints) -> Vectors:
         positions: int64 [n, k]; below 0 for none.
     """
     n, m = table.shape
-    keys = np.repeat(np.arange(n), np.diff(table.indptr)) * m + table.indices
+    keys = cells_of(table)
     cells = np.arange(n)[:, None] * m + positions
     if not len(keys):
         return np.zeros(positions.shape, dtype=np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
@@ -13,11 +12,7 @@ from rag.corpus.passages import Passages
 from rag.errors import NotFittedError
 from rag.retrievers.indexes.milvus.connection import MilvusServer, check_address
 from rag.retrievers.indexes.milvus.contents import TextContent
-from rag.retrievers.indexes.milvus.generations import Generation
-from rag.retrievers.indexes.milvus.reading import MilvusReader
-from rag.retrievers.indexes.milvus.writing import MilvusWriter
-from rag.retrievers.indexes.remote import HoldsRows
-from rag.retrievers.indexes.remote.rows import Held
+from rag.retrievers.indexes.milvus.index import RowsInMilvus
 from rag.retrievers.keys import best_documents_where
 from rag.stage import Retriever
 
@@ -30,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["MilvusBM25"]
 
 
-class MilvusBM25(HoldsRows, Retriever):
+class MilvusBM25(RowsInMilvus, Retriever):
     """Ranks by the words that query and passage share, on a Milvus server (2.5 or newer), for corpora whose words do
     not fit one machine. Up to 10^7 passages ``bm25`` does it in this process. Passages that share no word with the
     query are not returned. Needs ``pip install 'rag-pipelines[milvus]'``.
@@ -133,18 +128,5 @@ class MilvusBM25(HoldsRows, Retriever):
         return {"tokenizer": "standard", "filter": filters}
 
     @property
-    def _name(self) -> str:
-        return self.collection
-
-    @property
     def _content(self) -> TextContent:
         return TextContent(analyzer=self.analyzer, k1=self.k1, b=self.b)
-
-    def _writer(self) -> MilvusWriter:
-        return MilvusWriter(self._server, self.collection, self._content, keep_hours=self.keep_hours)
-
-    def _reading(self, held: Held[Generation]) -> MilvusReader:
-        return MilvusReader(self._server, self._content, held, consistency=self.consistency)
-
-    def _generation(self, state: Mapping[str, Any]) -> Generation:
-        return Generation(**state)

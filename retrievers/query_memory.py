@@ -22,9 +22,10 @@ from rag.errors import ArtifactError, ConfigError, DataError, NotFittedError
 from rag.learning.remembers import Remembers
 from rag.learning.training import Training
 from rag.retrievers.centroids import centroid_cosines
-from rag.retrievers.judged import Judged, lookup
+from rag.retrievers.judged import Judged, cells_of, lookup
 from rag.retrievers.kinship import Kinship
 from rag.stage import Retriever
+from rag.tables import product
 
 if TYPE_CHECKING:
     from rag.fitting import FitContext, UpdateContext
@@ -299,20 +300,19 @@ class QueryMemory(Retriever, Remembers):
         return batch.remember("cosines", f"{self._encoder.fingerprint} {memory.identity}", compute)
 
     def _like(self, batch: QueryBatch, memory: _Memory, neighbours: int, power: float) -> Any:
-        import scipy.sparse as sp
+        width = memory.gains.shape[1]
 
         def compute() -> Any:
             cosines = self._cosines(batch, memory)
             columns, near = top_k_of_scores(cosines, neighbours)
-            weights = np.where(near > 0, near, 0) ** np.float32(power)
-            ends = np.arange(len(batch) + 1) * columns.shape[1]
-            table = sp.csr_array((weights.ravel(), columns.ravel(), ends), shape=cosines.shape) @ memory.gains
-            return _tidy(table)
+            rows, at = np.nonzero(near > 0)
+            weights = near[rows, at] ** np.float32(power)
+            return _table(*product(rows, columns[rows, at], weights, memory.gains, width), len(batch), width)
 
         return batch.remember(f"like {neighbours} {power}", memory.identity, compute)
 
     def _cover(self, batch: QueryBatch, memory: _Memory, first: Retriever) -> Any:
-        import scipy.sparse as sp
+        n_judged, width = memory.gains.shape
 
         def compute() -> Any:
             table = batch.found_by(first, recorded=False)
@@ -321,24 +321,21 @@ class QueryMemory(Retriever, Remembers):
             spread = np.where(head.mask[:, :1], head.scores[:, :1], 0) - np.where(np.isfinite(low), low, 0)
             scaled = np.where(spread > 0, (head.scores - low) / np.where(spread > 0, spread, 1), 1.0)
             rows, columns = np.nonzero(head.mask)
-            weights = scaled[rows, columns].astype(np.float32)
-            shape = (len(batch), memory.gains.shape[1])
-            top = sp.csr_array((weights, (rows, head.documents[rows, columns])), shape=shape)
-            covered = top @ memory.fair_by_document
+            documents, weights = head.documents[rows, columns], scaled[rows, columns]
+            cells, covered = product(rows, documents, weights, memory.fair_by_document, n_judged)
             hidden = self._hidden(batch, memory)
             if hidden is not None:
-                covered = sp.csr_array(covered - covered.multiply(hidden))
-            covered.data **= 2
-            return _tidy(covered @ memory.fair)
+                seen = ~np.isin(cells, cells_of(hidden))
+                cells, covered = cells[seen], covered[seen]
+            rows, questions = np.divmod(cells, n_judged)
+            return _table(*product(rows, questions, covered**2, memory.fair, width), len(batch), width)
 
         return batch.remember("cover", f"{first.fingerprint} {memory.identity}", compute)
 
     def _centroid(self, batch: QueryBatch, memory: _Memory) -> Any:
-        import scipy.sparse as sp
-
         assert self._encoder is not None
         judged, hidden = np.asarray(memory.judged.vectors), self._hidden(batch, memory)
-        return sp.csr_array(centroid_cosines(batch.embeddings(self._encoder), judged, memory.gains, hidden))
+        return _tidy(centroid_cosines(batch.embeddings(self._encoder), judged, memory.gains, hidden))
 
     def _popularity(self, batch: QueryBatch, memory: _Memory, positions: Ints) -> Floats:
         """log(1 + sum of gains) of documents, without hidden judgments, float32 [n, k]."""
@@ -362,7 +359,7 @@ class QueryMemory(Retriever, Remembers):
                 mine[group.rows] = True
                 allowed &= ~mine[row] | mask[document]
         row, document, score = row[allowed], document[allowed], score[allowed]
-        order = np.lexsort((document, -score, row))
+        order = np.lexsort((-score, row))  # ties stay by document, as they come
         row, document, score = row[order], document[order], score[order]
         starts = np.searchsorted(row, np.arange(len(batch)))
         in_list = np.arange(len(row)) - starts[row] < self.top_k
@@ -384,6 +381,14 @@ class QueryMemory(Retriever, Remembers):
             texts = "; ".join(f"'{memory.judged.texts[query]}'" for query in near[:_SHOWN].tolist())
             reasons.append(f"relevant for {len(near)} questions like this: {texts}")
         return reasons
+
+
+def _table(cells: Ints, values: Any, n: int, width: int) -> Any:
+    """A CSR array float32 [n, width] with sorted indices, of ascending cells."""
+    import scipy.sparse as sp
+
+    ends = np.searchsorted(cells, np.arange(n + 1) * width)
+    return sp.csr_array((values.astype(np.float32), cells % width if n > 1 else cells, ends), shape=(n, width))
 
 
 def _tidy(table: Any) -> Any:

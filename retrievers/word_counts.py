@@ -12,7 +12,7 @@ import numpy.typing as npt
 from rag.candidates import Ints
 from rag.retrievers.vocabulary import Vocabulary
 
-__all__ = ["WordCounts", "by_passage"]
+__all__ = ["WordCounts"]
 
 _CHARACTERS = 1 << 22
 """Of a block of texts whose words are counted at a time."""
@@ -120,19 +120,14 @@ def _joined(blocks: Iterable[Sequence[str]]) -> Iterator[list[str]]:
         yield joined
 
 
-def by_passage(rows: Any, lengths: Ints, n_words: int) -> Any:
-    """Counts of each word in each passage, CSR array float32 [passages, words] with sorted indices.
+def _by_word(rows: Any, lengths: Ints, n_words: int) -> Any:
+    """Counts of each word in each passage, CSC array int32.
 
     Args:
         rows: Words, int32, one passage after the other.
         lengths: Words of each passage, int64 [passages].
         n_words: There are.
     """
-    return _by_word(rows, lengths, n_words).tocsr().astype(np.float32)
-
-
-def _by_word(rows: Any, lengths: Ints, n_words: int) -> Any:
-    """The same, CSC array int32."""
     import scipy.sparse
 
     ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rag.summarizers.generate import Generate
     from rag.summarizers.langchain import LangChainSummarizer
     from rag.summarizers.precomputed import Precomputed
+    from rag.summarizers.semantic_entropy import SemanticEntropy
     from rag.summarizers.students.base import Student
     from rag.summarizers.students.fine_tune import FineTune
     from rag.summarizers.students.ridge import Ridge
@@ -32,6 +33,7 @@ __all__ = [
     "LangChainSummarizer",
     "Precomputed",
     "Ridge",
+    "SemanticEntropy",
     "SoftHistory",
     "Student",
     "SummaryQuery",
@@ -50,6 +52,7 @@ __getattr__, __dir__ = lazy_attributes(
         "LangChainSummarizer": "rag.summarizers.langchain",
         "Precomputed": "rag.summarizers.precomputed",
         "Ridge": "rag.summarizers.students.ridge",
+        "SemanticEntropy": "rag.summarizers.semantic_entropy",
         "SoftHistory": "rag.summarizers.students.soft_history",
         "Student": "rag.summarizers.students.base",
         "SummaryQuery": "rag.summarizers.written",

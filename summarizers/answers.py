@@ -10,6 +10,7 @@ from rag.listening import Listener
 
 __all__ = [
     "Unusable",
+    "log_probability_of",
     "read_answer",
     "several",
     "text_of",
@@ -71,6 +72,13 @@ def tokens_of(answer: Any) -> tuple[int, int]:
     """
     usage = getattr(_message(answer), "usage_metadata", None) or {}
     return int(usage.get("total_tokens", 0)), int(usage.get("output_tokens", 0))
+
+
+def log_probability_of(answer: Any) -> float | None:
+    """Mean log-probability of the tokens of a reply; None where the provider gives none."""
+    about = getattr(_message(answer), "response_metadata", None) or {}
+    tokens = (about.get("logprobs") or {}).get("content") or []
+    return sum(token["logprob"] for token in tokens) / len(tokens) if tokens else None
 
 
 def read_answer(answer: Any, n_texts: int, *, in_words: bool = True) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from rag.listening import Listener, listener
 from rag.summarizer import Source, Summarizer, Summary
 from rag.summarizers.answers import (
     Unusable,
+    log_probability_of,
     read_answer,
     text_of,
     tokens_of,
@@ -200,6 +201,7 @@ class ChatSummarizer(Summarizer):
             why = f"the prompt has {len(source.text):,} characters, more than max_input ({self.max_input:,})"
             return Summary((), why)
         calls = tokens = written = 0
+        log_probability: float | None = None
         start = time.perf_counter()
         listen, heard = listener(), False
 
@@ -210,7 +212,7 @@ class ChatSummarizer(Summarizer):
             listen(piece)
 
         def request() -> tuple[str, ...]:
-            nonlocal calls, tokens, written
+            nonlocal calls, tokens, written, log_probability
             pause.keep(stop)
             if limiter is not None:
                 limiter.acquire(blocking=True)
@@ -225,14 +227,14 @@ class ChatSummarizer(Summarizer):
                 raise
             reached.set()
             used, of_these = tokens_of(answer)
-            tokens, written = tokens + used, written + of_these
+            tokens, written, log_probability = tokens + used, written + of_these, log_probability_of(answer)
             texts = read_answer(answer, self.n_texts, in_words=self.task != "prompt")
             if any(len(text) > self.max_output for text in texts):
                 raise Unusable(f"it wrote {max(map(len, texts))} characters, more than max_output ({self.max_output})")
             return texts
 
         def done(texts: tuple[str, ...], problem: str = "") -> Summary:
-            return Summary(texts, problem, calls, tokens, written, time.perf_counter() - start)
+            return Summary(texts, problem, calls, tokens, written, time.perf_counter() - start, log_probability)
 
         again = Retrying(
             stop=stop_after_attempt(1 + self.retries) | stop_when_event_set(stop),

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from rag.batch import QueryBatch
 from rag.candidates import Vectors
-from rag.component import Component
+from rag.component import Component, Later
 from rag.conversation import Turn, last_turn
 from rag.embedders.base import Embedder
 from rag.errors import ConfigError, DataError
@@ -37,9 +37,12 @@ class Distilled(QueryEncoder):
     match words get the last turn unchanged.
 
     Args:
-        embedder: The embedder of the key's retriever; it stays unchanged.
+        embedder: The embedder of the key's retriever, whose vectors of summaries are the targets; it stays unchanged.
         student: The model that learns the map.
         max_turns: Number of latest turns to read.
+        reads: The embedder of the turns; None takes ``embedder``. Another one pays where keys are matched by their
+            words: ``embedder: {type: lsa, dim: 1024, stop_words: false}`` as the space of the keys, and a sentence
+            encoder that reads the turns.
     """
 
     type = "distilled"
@@ -51,10 +54,16 @@ class Distilled(QueryEncoder):
         embedder: Embedder,
         student: Student = Ridge(),  # noqa: B008 - a default component is cloned for each instance
         max_turns: Annotated[int, Field(ge=1)] = 12,
+        reads: Annotated[Embedder | None, Later()] = None,
     ) -> None:
         self.embedder = embedder
         self.student = student
         self.max_turns = max_turns
+        self.reads = reads
+
+    @property
+    def _reader(self) -> Embedder:
+        return self.reads if self.reads is not None else self.embedder
 
     def check(self, retriever: Retriever) -> None:
         embedders = [component for _, component in retriever.spec.walk() if isinstance(component, Embedder)]
@@ -66,6 +75,7 @@ class Distilled(QueryEncoder):
 
     def fit(self, context: FitContext) -> None:
         context.fit(self.embedder)  # the student learns later, once keys exist
+        context.fit(self._reader)
 
     def learn(self, context: FitContext, sources: Sequence[Source], keys: Sequence[Sequence[str]]) -> None:
         pairs = [(s, [k for k in texts if k.strip()]) for s, texts in zip(sources, keys, strict=True)]
@@ -80,17 +90,18 @@ class Distilled(QueryEncoder):
             targets = unit(np.add.reduceat(vectors, np.cumsum(counts) - counts))
             conversations = self._conversations(
                 [_turns(source.turns, source.text) for source, _ in pairs],
-                partial(context.embed_texts, self.embedder),
+                partial(context.embed_texts, self._reader),
             )
             self.student.learn(conversations, targets, seed=context.seed, progress=context.progress)
 
         turns = [[[turn.speaker, turn.text] for turn in source.turns] for source, _ in pairs]
         learned = fingerprint([self.max_turns, turns, [[source.text, texts] for source, texts in pairs]])
-        if "corpus" in self.embedder.needs:  # its vectors have no stable key for the store
+        if "corpus" in self.embedder.needs | self._reader.needs:  # its vectors have no stable key for the store
             make()
         else:
             inputs: dict[str, Component | str] = {
                 "embedder": self.embedder,
+                **({"reads": self.reads} if self.reads is not None else {}),
                 "pairs": learned,
                 "max_turns": str(self.max_turns),
             }
@@ -105,7 +116,7 @@ class Distilled(QueryEncoder):
         ]
 
         def vectors(_: Embedder) -> Vectors:
-            return self.student.encode(self._conversations(turns, partial(batch.embed_documents, self.embedder)))
+            return self.student.encode(self._conversations(turns, partial(batch.embed_documents, self._reader)))
 
         return batch.with_queries(asked, vectors)
 

@@ -6,6 +6,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -13,11 +14,13 @@ from pydantic import Field
 from rag.answer import Answer, citations_in
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
+from rag.component import Later
 from rag.conversation import render
 from rag.errors import ConfigError
 from rag.progress import no_progress
 from rag.stage import Stage
 from rag.summarizer import Summarizer, Summary
+from rag.summarizers.semantic_entropy import SemanticEntropy, Uncertainty
 from rag.text.words import words_of
 from rag.types import Query
 
@@ -63,6 +66,8 @@ class Generate(Stage):
         conversation_prompt: Template for conversations, with the same placeholders.
         abstention: Text for the model to write when the passages do not contain the answer. An answer that begins with
             it, ignoring case and punctuation, counts as an abstention.
+        uncertainty: Measures how unsure the model is of each answer, by sampling others: ``samples`` more calls a
+            query. None measures nothing.
     """
 
     type = "generate"
@@ -78,6 +83,7 @@ class Generate(Stage):
         prompt: str | None = None,
         conversation_prompt: str | None = None,
         abstention: Annotated[str, Field(min_length=1)] = "The passages do not hold the answer.",
+        uncertainty: Annotated[SemanticEntropy | None, Later()] = None,
     ) -> None:
         try:
             writer.prompted()
@@ -95,6 +101,7 @@ class Generate(Stage):
         self.prompt = prompt
         self.conversation_prompt = conversation_prompt
         self.abstention = abstention
+        self.uncertainty = uncertainty
 
     def process(self, batch: QueryBatch, candidates: Candidates) -> Candidates:
         if batch.answers is None or not len(batch):
@@ -111,9 +118,13 @@ class Generate(Stage):
             progress=batch.progress or no_progress,
         )
         answers = dict(zip(asked, _paid_once(prompts, written), strict=True))
+        unsure: dict[int, Uncertainty] = {}
+        if self.uncertainty is not None:
+            unsure = dict(zip(asked, self.uncertainty.measure(batch, asked, prompts), strict=True))
         problems: Counter[str] = Counter()
         for row, query in enumerate(batch.queries):
             answer = self._answer(answers[row], *sources[row]) if row in answers else self._nothing()
+            answer = _with(answer, unsure[row]) if row in unsure else answer
             problems.update([answer.problem] if answer.problem else [])
             batch.answered(query, answer)
         if problems:
@@ -170,6 +181,15 @@ class Generate(Stage):
 
     def _nothing(self) -> Answer:
         return Answer(self.abstention, abstained=True, money=self.writer.price(0, 0))
+
+
+def _with(answer: Answer, unsure: Uncertainty) -> Answer:
+    """An answer with its uncertainty, and what that has cost."""
+    money = None if answer.money is None or unsure.money is None else answer.money + unsure.money
+    calls, tokens = answer.llm_calls + unsure.llm_calls, answer.llm_tokens + unsure.llm_tokens
+    return replace(
+        answer, entropy=unsure.entropy, meanings=unsure.meanings, llm_calls=calls, llm_tokens=tokens, money=money
+    )
 
 
 def _paid_once(prompts: Sequence[str], written: Sequence[Summary]) -> Iterator[Summary]:

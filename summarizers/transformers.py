@@ -13,7 +13,7 @@ from rag.component import Runtime
 from rag.conversation import render
 from rag.errors import ModelError
 from rag.listening import Listener, listener
-from rag.models import Device, model_content, resolve_device, resolve_model
+from rag.models import Device, model_content, resolve_device, resolve_model, tell
 from rag.models.limits import check_length, is_encoder_decoder
 from rag.progress import loading
 from rag.summarizer import Source, Summarizer, Summary
@@ -88,6 +88,7 @@ class TransformersSummarizer(Summarizer):
 
     def write(self, sources: Sequence[Source]) -> Iterator[tuple[int, Summary]]:
         model, tokenizer = _loaded(self.model, self.revision, resolve_device(self.device))
+        tell(self.model, f"torch (transformers), {str(model.dtype).removeprefix('torch.')}")
         order = sorted(range(len(sources)), key=lambda index: len(sources[index].text), reverse=True)
         for first in range(0, len(order), self.batch_size):
             indices = order[first : first + self.batch_size]

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Answer = dict
 """status, body (text of the answer), finish, delay, raw, headers; for streams pause (seconds between events), broken
-(events before the connection breaks), silently (the break looks like an end)."""
+(events before the connection breaks), silently (the break looks like an end). logprobs: of its tokens, where asked."""
 
 
 class ChatServer:
@@ -126,6 +126,9 @@ def _usage() -> dict:
 def _whole(request: dict, answer: Answer) -> dict:
     message = {"role": "assistant", "content": answer.get("body"), "refusal": answer.get("refusal")}
     choice = {"index": 0, "message": message, "finish_reason": answer.get("finish", "stop")}
+    if request.get("logprobs"):
+        tokens = [{"token": "x", "logprob": log, "bytes": None, "top_logprobs": []} for log in answer["logprobs"]]
+        choice["logprobs"] = {"content": tokens, "refusal": None}
     head = {"id": "x", "object": "chat.completion", "created": 1, "model": request["model"]}
     return {**head, "choices": [choice], "usage": _usage()}
 

@@ -47,12 +47,13 @@ _HIT = pa.struct(
     [
         ("id", pa.string()),
         ("title", pa.string()),
+        ("link", pa.string()),
         ("passage", pa.string()),
         ("score", pa.float64()),
         ("grade", pa.int64()),
     ]
 )
-_DUE = [("id", pa.string()), ("title", pa.string()), ("grade", pa.int64()), ("rank", pa.int64())]
+_DUE = [("id", pa.string()), ("title", pa.string()), ("link", pa.string()), ("grade", pa.int64()), ("rank", pa.int64())]
 _STAGE = pa.struct([("name", pa.string()), ("candidates", pa.int64()), ("best", pa.list_(_HIT))])
 _FAULT = pa.struct([("mode", pa.string()), ("stage", pa.string()), ("documents", pa.int64()), ("loss", pa.float64())])
 _SINCE = [("ranks", pa.list_(pa.int64())), ("lost_at", pa.string())]

@@ -104,11 +104,13 @@ def sparse_autoencoder(words: list[str], folder: Path) -> str:
     return str(folder / "csr")
 
 
-def multi_vector(words: list[str], folder: Path, *, dimension: int = 8, skipped: Iterable[str] = ()) -> str:
+def multi_vector(
+    words: list[str], folder: Path, *, dimension: int = 8, skipped: Iterable[str] = (), pool_factor: int = 1
+) -> str:
     """A late-interaction checkpoint, as ``MultiVectorEncoder`` saves it: a projection of 32 to 8 dimensions."""
     from sentence_transformers import MultiVectorEncoder, SentenceTransformer
     from sentence_transformers.base.modules.dense import Dense
-    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+    from sentence_transformers.multi_vector_encoder.modules import HierarchicalTokenPooling, MultiVectorMask
     from sentence_transformers.sentence_transformer.modules import Normalize
 
     transformer = SentenceTransformer(encoder(words, folder), device="cpu")[0]
@@ -118,6 +120,7 @@ def multi_vector(words: list[str], folder: Path, *, dimension: int = 8, skipped:
         project,
         MultiVectorMask(list(skipped) or None),
         Normalize(module_input_name="token_embeddings"),
+        *([HierarchicalTokenPooling(pool_factor=pool_factor)] if pool_factor > 1 else []),
     ]
     MultiVectorEncoder(modules=modules, device="cpu").save(str(folder / "colbert"), create_model_card=False)
     return str(folder / "colbert")

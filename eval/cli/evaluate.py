@@ -92,6 +92,7 @@ def evaluate(
     from rag.eval.runs.folder import check_target, write_run
     from rag.pipeline import Pipeline
     from rag.store.folder import check_target as check_saved
+    from rag.store.writing import plain_name
 
     # Check the whole request before any work starts.
     fitted = config.is_dir()
@@ -112,7 +113,7 @@ def evaluate(
         data = without_answers(data, nulls, seed=seed)
     people = None if labels is None else read_labels(labels, query_ids=data.split(split).qrels)
     variant = f"-{pipeline.fingerprint[:8]}" if overrides else ""  # a run with --set gets a folder of its own
-    target = folder or Path("runs") / f"{config.resolve().stem}-{data.name.replace('/', '-')}-{split}{variant}"
+    target = folder or Path("runs") / f"{config.resolve().stem}-{plain_name(data.name)}-{split}{variant}"
     check_target(target)
     if saved is not None:
         check_saved(saved, pipeline.kind)

@@ -79,7 +79,8 @@ def _filter_line(log: Mapping[str, Any]) -> str:
     recall = "" if log["recall"] is None else f", keeps {log['recall']:.1%} of the relevant ones"
     return (
         f"filter {log['name']}: removes {log['removed']:.1%} of the candidates{recall}; "
-        f"{log['empty']:.1%} of the questions get nothing{curve}"
+        f"{log['empty']:.1%} of the questions get nothing, {log['questions']['wrong']:.1%} nothing relevant among "
+        f"what they get{curve}"
     )
 
 

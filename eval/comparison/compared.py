@@ -10,7 +10,7 @@ from rag.display import Backend, Interval, Part, Shown, Table, count, frame
 from rag.eval.comparison.pairs import Pair, short
 from rag.eval.comparison.significance import Correction, Test
 
-__all__ = ["ComparedRuns"]
+__all__ = ["ComparedRuns", "listed"]
 
 _RELATIONS = {
     (True, -1): "beaten by",
@@ -79,7 +79,7 @@ class ComparedRuns(Shown):
                 ahead = 1 if pair.run == named else -1
                 words = _RELATIONS[pair.verdict.proven, ahead * pair.verdict.direction]
                 others.setdefault(words, []).append(pair.baseline if pair.run == named else pair.run)
-        parts = (f"{words} {_listed(others[words])}" for words in _RELATIONS.values() if words in others)
+        parts = (f"{words} {listed(others[words])}" for words in _RELATIONS.values() if words in others)
         return f"{said} is {', '.join(parts)}."
 
     @property
@@ -140,5 +140,6 @@ class ComparedRuns(Shown):
         }
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: ``a, b and c``."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

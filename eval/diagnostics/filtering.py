@@ -17,6 +17,7 @@ import numpy.typing as npt
 from rag.batch import QueryBatch
 from rag.candidates import Candidates
 from rag.eval.datasets.base import Qrels
+from rag.eval.measures.auroc import auroc
 from rag.filters.base import Filter
 from rag.filters.curve import ThresholdCurve
 from rag.learning.gains import judged_documents
@@ -65,6 +66,7 @@ class FilterLog:
     _parts: list[tuple[Array, ...]] = field(default_factory=list)
     _kept: list[Array] = field(default_factory=list)
     _answerable: list[Array] = field(default_factory=list)
+    _queries: list[Array] = field(default_factory=list)
     _examples: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {"lost": [], "cut": []})
 
     def add(self, batch: QueryBatch, pipeline: Pipeline, qrels: Qrels, ignored: Array | None = None) -> None:
@@ -86,6 +88,7 @@ class FilterLog:
         passed = is_in(candidates.documents, left.documents) & mask
         self._parts.append((values[mask], candidates.scores[mask], grades[mask], passed[mask]))
         self._kept.append(passed.sum(axis=1))
+        self._queries.append(self._of_queries(mask, passed, grades > 0, values))
         judged = [qrels.get(query.id, {}) for query in batch.queries]
         self._answerable.append(
             np.array([any(grade > 0 for grade in judgments.values()) for judgments in judged], dtype=bool)
@@ -121,6 +124,7 @@ class FilterLog:
                 "queries": int(nothing.sum()),
                 "empty": float((n_kept[nothing] == 0).mean()) if nothing.any() else None,
             },
+            "questions": self._risk(),
             "recall": None,
             "precision": float(relevant[passed].mean()) if passed.any() else None,
             "kept": _histogram(n_kept),
@@ -144,6 +148,28 @@ class FilterLog:
             entry["ece"], entry["reliability"] = error, bins
             entry["brier"] = float(((values - relevant) ** 2).mean())
         return entry
+
+    def _of_queries(self, mask: Array, passed: Array, relevant: Array, values: Array) -> Array:
+        """Of each query: whether anything is returned; whether something relevant is among the first candidates, as
+        many as the filter's ``depth`` says; whether it is returned; and the largest value, float64 [n, 4].
+        """
+        depth = self.filter.spec.arguments.get("depth") or mask.shape[1]
+        right = mask & relevant & (np.cumsum(mask, axis=1) <= depth)
+        value = np.where(mask, values, -np.inf).max(axis=1, initial=-np.inf)
+        columns = passed.any(axis=1), right.any(axis=1), (right & passed).any(axis=1), value
+        return np.stack(columns, axis=1).astype(np.float64)
+
+    def _risk(self) -> dict[str, Any]:
+        """How many queries are answered, how many of them from nothing relevant, and whether its values tell which."""
+        answered, could, right, value = np.concatenate(self._queries or [np.zeros((0, 4))]).T
+        wrong, there = answered * (1 - right), np.isfinite(value)
+        return {
+            "answered": float(answered.mean()) if len(answered) else 0.0,
+            "abstained": int(len(answered) - answered.sum()),
+            "wrong": float(wrong.mean()) if len(wrong) else 0.0,
+            "wrong_of_answered": float(wrong.sum() / answered.sum()) if answered.any() else None,
+            "auroc": auroc(value[there], could[there] > 0),
+        }
 
     def _note(
         self,

@@ -19,6 +19,7 @@ import numpy as np
 from rag.answer import Answer
 from rag.costs import Costs
 from rag.eval.datasets.base import Qrels
+from rag.eval.measures.auroc import auroc
 from rag.eval.measures.interval import interval
 from rag.text.normal import normalized as normal_form
 from rag.text.words import split_spaceless
@@ -47,7 +48,11 @@ MEASURES = {
     "citation_precision": "share of an answer's citations that point to relevant documents",
     "abstained": "share of queries for which it says that the passages do not contain the answer",
     "abstained_rightly": "the same share among queries judged to have nothing relevant",
+    "entropy": "semantic entropy of the answers in nats, where the pipeline measures it: 0 for sure",
 }
+_RIGHT = 0.5
+"""Token recall from which an answer counts as right, for the AUROC of its entropy."""
+
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -179,6 +184,7 @@ def measure_answers(
         "seconds": {"p50": float(np.percentile(seconds, 50)), "p95": float(np.percentile(seconds, 95))}
         if seconds
         else None,
+        "uncertainty": _uncertainty(values, seed),
         "judges": [],
         "agreement": [],
     }
@@ -193,6 +199,18 @@ def measure_answers(
     if problems:
         notes.append(f"{problems.total()} of {len(results)} queries have no answer, because of a problem")
     return Answers(summary, values, notes)
+
+
+def _uncertainty(values: Values, seed: int) -> dict[str, Any] | None:
+    """How well the entropy tells wrong answers from right ones; None where it was not measured, or nothing can tell."""
+    recalls = values["token_recall"]
+    pairs = [
+        (entropy, recall < _RIGHT)
+        for id, entropy in values["entropy"].items()
+        if entropy is not None and (recall := recalls.get(id)) is not None
+    ]
+    area = auroc([entropy for entropy, _ in pairs], [wrong for _, wrong in pairs], seed=seed)
+    return None if area is None else {"auroc": area, "right_from": _RIGHT}
 
 
 def means_of(values: Values, *, seed: int = 0) -> dict[str, dict[str, Any] | None]:
@@ -244,6 +262,7 @@ def _values(result: SearchResult, grades: Mapping[str, int]) -> dict[str, float 
     if answer is None:
         return values
     values["abstained"] = float(answer.abstained)
+    values["entropy"] = answer.entropy
     if not _relevant(grades):
         values["abstained_rightly"] = float(answer.abstained)
     if references is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,11 +61,9 @@ def parse_measures(names: Sequence[Any]) -> list[Any]:
 
 def _parsed(name: str) -> Any:
     """Parse one measure, with its parameters in range and a provider that computes it."""
-    import ir_measures
-
     known = registry()
     try:
-        measure = ir_measures.parse_measure(name)
+        measure = _read(name)
     except (NameError, ValueError, SyntaxError, AssertionError, KeyError, TypeError) as error:
         base = name.partition("@")[0].partition("(")[0]
         hint = did_you_mean(base, known) if base not in known else f": {error}"
@@ -76,6 +75,27 @@ def _parsed(name: str) -> Any:
     if computed_here(measure) is None and (reason := _missing(measure)):
         raise ConfigError(f"measure '{name}' cannot be computed here: {reason}", parameter="measures")
     return measure
+
+
+def _read(name: str) -> Any:
+    """Read ``nDCG(dcg='exp-log2')@10``. The reader of ir_measures 0.4.3 needs classes that Python 3.14 has no more."""
+    import ir_measures
+
+    node: ast.AST = ast.parse(name.strip(), mode="eval").body
+    params, at = {}, None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
+        at, node = ast.literal_eval(node.right), node.left
+    if isinstance(node, ast.Call):
+        if node.args:
+            raise ValueError("parameters need names, such as rel=2")
+        params = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in node.keywords}
+        node = node.func
+    if not isinstance(node, ast.Name):
+        raise ValueError("write a name, such as nDCG@10 or AP(rel=2)")  # noqa: TRY004 - about a text
+    kind = ir_measures.measures.registry.get(node.id)
+    if kind is None:
+        raise NameError(f"measure not found: {node.id}")
+    return kind(**params, **({} if at is None else {kind.AT_PARAM: at}))
 
 
 def _real(measure: Any, key: str) -> bool:

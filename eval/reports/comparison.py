@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from rag.arguments import refuses_unknown
 from rag.errors import cannot_be
 from rag.eval.comparison.compared import ComparedRuns
 from rag.eval.comparison.pairs import Pair
+from rag.eval.reports.cost_front import cost_front
 from rag.eval.reports.escaping import latex, markdown
 from rag.eval.reports.figures import bars, label
 from rag.eval.reports.pages import excerpt, number, render_page
+from rag.eval.reports.summary import LATENCY, summary_of_comparison
 from rag.eval.runs.settings import setting_text
 from rag.metadata import strict_json
 from rag.store.writing import check_place, replace_file
@@ -112,11 +115,14 @@ def render_comparison(compared: ComparedRuns) -> str:
         ],
         "method": method[0].upper() + method[1:],
         "whisker": _whisker(compared),
+        "brief": summary_of_comparison(compared),
+        "questions": _more_questions(compared),
+        "cost": LATENCY,
         "pairs": pairs,
         "rows": _rows(queries, *(values[name][compared.measures[0]] for name in pairs[0])) if len(shown) > 1 else [],
     }
     if compared.n_queries < 2:
-        return render_page("comparison.html.j2", view)
+        return render_page("comparison.html.j2", view | {"figures": {}})
     data = {
         "pairs": pairs,
         "measures": compared.measures,
@@ -127,9 +133,12 @@ def render_comparison(compared: ComparedRuns) -> str:
     }
     # The pair to draw is chosen in the page, so a script fills in the bars.
     figure = bars([], [], hover=[], x="queries, by difference", y="", bargap=0, xaxis={"showticklabels": False})
-    return render_page(
-        "comparison.html.j2", view, scripts=["comparison.js"], figures={"plot-differences": figure}, data=data
-    )
+    figures = {"plot-differences": figure}
+    priced = [name for name in compared.runs if LATENCY in compared.costs.get(name, {})]
+    if len(priced) > 1:
+        figures["plot-costs"] = cost_front(compared, priced)
+    view["figures"] = figures
+    return render_page("comparison.html.j2", view, scripts=["comparison.js"], figures=figures, data=data)
 
 
 @refuses_unknown
@@ -195,6 +204,16 @@ def _rows(queries: Sequence[tuple[str, str]], run: Sequence[float], baseline: Se
         for index, ((id, text), ours, theirs) in enumerate(zip(queries, run, baseline, strict=True))
     ]
     return sorted(rows, key=lambda row: -row["difference"])
+
+
+def _more_questions(compared: ComparedRuns) -> tuple[list[int], list[tuple[Pair, list[float]]]] | None:
+    """Numbers of questions, and for each pair the least difference that so many would show; None if unknown."""
+    pairs = [pair for pair in compared.pairs if pair.measure == compared.measures[0] and pair.detectable]
+    if not pairs:
+        return None
+    times = (1, 2, 4, 10)
+    least = [(pair, [float(pair.detectable or 0) / math.sqrt(n) for n in times]) for pair in pairs]
+    return [compared.n_queries * n for n in times], least
 
 
 def _costs(compared: ComparedRuns) -> list[str]:

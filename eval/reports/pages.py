@@ -20,7 +20,7 @@ from rag.text.plain import plain
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["clean", "excerpt", "fine", "number", "percent", "render_page", "score", "seconds", "write_page"]
+__all__ = ["address", "clean", "excerpt", "fine", "number", "percent", "render_page", "score", "seconds", "write_page"]
 
 _EXCERPT = 240
 """Number of characters shown of a passage."""
@@ -90,7 +90,7 @@ def _environment(package: str, filters: tuple[tuple[str, Callable[..., str]], ..
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    ours = (number, score, fine, seconds, percent, excerpt, clean)
+    ours = (address, number, score, fine, seconds, percent, excerpt, clean)
     environment.filters |= {filter.__name__: filter for filter in ours} | dict(filters)
     return environment
 
@@ -122,8 +122,10 @@ def pack(data: bytes) -> str:
 
 @functools.cache
 def plotly() -> tuple[str, str]:
-    """Plotly's JavaScript, packed (2 MB), and its hash."""
-    library = (files("plotly") / "package_data" / "plotly.min.js").read_bytes()
+    """Plotly's JavaScript, packed (.7 MB), and its hash: its bundle for Cartesian charts, a third of the whole library,
+    which the Python package carries.
+    """
+    library = (files("rag.eval.reports") / "vendored" / "plotly-cartesian.min.js").read_bytes()
     return pack(library), _sha256(library)
 
 
@@ -167,6 +169,12 @@ def seconds(value: float | None) -> str:
     size, unit = (1.0, "s") if value >= 1 else (1e3, "ms") if value >= 1e-3 else (1e6, "µs")
     digits = 0 if value * size >= 100 else 1 if value * size >= 10 else 2
     return f"{value * size:.{digits}f}\u00a0{unit}" if value else "0\u00a0s"
+
+
+def address(link: object) -> str:
+    """The link, if it leads to a page of the web; else nothing: a script, or a path that means nothing elsewhere."""
+    text = clean(link or "")
+    return text if text.startswith(("https://", "http://")) else ""
 
 
 def clean(text: object) -> str:

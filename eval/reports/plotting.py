@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rag.errors import DataError
+from rag.errors import DataError, MissingExtraError
 from rag.eval.outcome import Outcome
 from rag.eval.reports.distribution import distribution, histogram
 from rag.eval.reports.figures import Figure, stage_recall
@@ -62,8 +62,15 @@ class EvaluationPlots:
 
 
 def as_plotly(figure: Figure) -> PlotlyFigure:
-    """A figure of a report as a Plotly object, in the report's light colors on a transparent ground."""
-    from plotly.graph_objects import Figure as PlotlyFigure
+    """A figure of a report as a Plotly object, in the report's light colors on a transparent ground.
+
+    Raises:
+        MissingExtraError: The package plotly is not installed; reports need it not.
+    """
+    try:
+        from plotly.graph_objects import Figure as PlotlyFigure
+    except ModuleNotFoundError:
+        raise MissingExtraError("a figure in a notebook", package="plotly", extra="plots") from None
 
     layout = {"paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)", "showlegend": False}
     return PlotlyFigure(_painted({"data": figure["data"], "layout": layout | figure["layout"]}))

@@ -9,7 +9,7 @@ from typing import Any
 
 from rag.eval.diagnostics.attribution import NOT_IN_CORPUS
 from rag.eval.diagnostics.failures import words
-from rag.eval.reports.pages import clean, excerpt
+from rag.eval.reports.pages import address, clean, excerpt
 
 __all__ = ["fault", "query_details", "with_metadata"]
 
@@ -60,18 +60,20 @@ def fault(document: Mapping[str, Any]) -> str:
 
 
 class _Texts:
-    """Titles with passages, each pair stored once."""
+    """Titles with passages and addresses, each stored once."""
 
     def __init__(self, length: int) -> None:
-        self.all: list[tuple[str, str]] = []
+        self.all: list[tuple[str, ...]] = []
         self._length = length
-        self._numbers: dict[tuple[str, str], int] = {}
+        self._numbers: dict[tuple[str, str, str], int] = {}
 
-    def number(self, title: str, passage: str = "") -> int:
-        key = title, passage
+    def number(self, document: Mapping[str, Any]) -> int:
+        key = document["title"] or document["id"], document.get("passage", ""), document.get("link") or ""
         if key not in self._numbers:
             self._numbers[key] = len(self.all)
-            self.all.append((excerpt(title, _EXCERPT), excerpt(passage, self._length)))
+            title, passage, link = key
+            shown = excerpt(title, _EXCERPT), excerpt(passage, self._length)
+            self.all.append((*shown, link) if (link := address(link)) else shown)
         return self._numbers[key]
 
 
@@ -96,7 +98,7 @@ def _query(
         "answer": _answer(row.get("answer")),
         "expected": [
             (
-                texts.number(document["title"] or document["id"]),
+                texts.number(document),
                 document["grade"],
                 document.get("ranks") or ([None] * len(stages) if staged else [document["rank"]]),
                 clean(fault(document)),
@@ -106,7 +108,7 @@ def _query(
         "stages": [
             (
                 stage["candidates"],
-                [texts.number(hit["title"] or hit["id"], hit["passage"]) for hit in stage["best"]],
+                [texts.number(hit) for hit in stage["best"]],
                 [_number(hit["score"]) for hit in stage["best"]],
                 [hit["grade"] for hit in stage["best"]],
             )

@@ -6,7 +6,7 @@ results of every stage for any query) is embedded compressed; without scripts, t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,12 +21,15 @@ from rag.eval.diagnostics.failures import words
 from rag.eval.measures.answers import MEASURES
 from rag.eval.metrics import Mean, Metrics, StageCosts, StepCosts, read_metrics
 from rag.eval.outcome import Outcome
+from rag.eval.reports.certainty import more_questions
 from rag.eval.reports.distribution import distribution, histogram
 from rag.eval.reports.figures import Figure, stage_recall
 from rag.eval.reports.filter_view import filter_views
 from rag.eval.reports.learned_view import learned_views
 from rag.eval.reports.pages import number, render_page
+from rag.eval.reports.picture import steps
 from rag.eval.reports.query_details import fault, query_details, with_metadata
+from rag.eval.reports.summary import summary_of_run
 from rag.eval.runs.query_table import query_table
 from rag.eval.runs.settings import read_settings
 from rag.store.writing import replace_file
@@ -165,6 +168,10 @@ def _view(run: _Run) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]
     figures = {id: figure for view in filters for id, figure in view.figures.items()}
     if len(primary) > 1:
         figures["plot-distribution"] = distribution(bins, measures[0].name, measures[0].mean)
+    questions = more_questions(primary)
+    if questions:
+        figures["plot-questions"] = questions[1]
+    picture = steps(metrics, run.pipeline)
     losses = metrics.attribution
     if losses.relevant and len(losses.stages) > 1:  # for a single stage the table suffices
         figures["plot-recall"] = stage_recall(losses, measures[0].mean)
@@ -172,7 +179,10 @@ def _view(run: _Run) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]
         "metrics": metrics,
         "created": _when(metrics.created),
         "measures": measures,
-        "outline": _outline(run.pipeline),
+        "picture": picture,
+        "chunker": _chunker(run.pipeline),
+        "brief": summary_of_run(metrics, primary, picture),
+        "questions": questions[0] if questions else [],
         "config": run.config,
         "search": _spending(metrics.stages),
         "fit": _spending(metrics.fit),
@@ -244,22 +254,11 @@ def _used(total: Mapping[str, float]) -> list[tuple[str, str]]:
     return [(key, name) for key, name in _COUNTERS.items() if total[key]]
 
 
-def _outline(pipeline: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    """The pipeline in words: each step's type, with the types of its inner components."""
-    steps = _components([pipeline.get("chunker"), pipeline.get("retriever"), pipeline.get("stages")])
-    return [
-        (step["type"], [part["type"] for part in _components(list(step.values()))])
-        for step in steps
-        if step["type"] not in ("none", "auto")  # chunkers that leave documents whole, or rows of tables
-    ]
-
-
-def _components(values: Sequence[Any]) -> Iterator[dict[str, Any]]:
-    for value in values:
-        if isinstance(value, list):
-            yield from _components(value)
-        elif isinstance(value, dict) and isinstance(value.get("type"), str):
-            yield value
+def _chunker(pipeline: Mapping[str, Any]) -> str:
+    """Type of the chunker; empty where it leaves documents whole, or is the default."""
+    chunker = pipeline.get("chunker")
+    name = chunker.get("type") if isinstance(chunker, dict) else None
+    return name if isinstance(name, str) and name not in ("none", "auto") else ""
 
 
 def _when(iso: str) -> str:

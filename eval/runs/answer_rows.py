@@ -39,6 +39,7 @@ def answer_type() -> pa.DataType:
             ("llm_tokens", pa.int64()),
             ("money", pa.float64()),
             ("seconds", pa.float64()),
+            ("entropy", pa.float64()),
         ]
     )
 
@@ -69,4 +70,5 @@ def answer_row(result: SearchResult, judged: Mapping[str, Mapping[str, Judgment]
         "llm_tokens": answer.llm_tokens,
         "money": answer.money,
         "seconds": answer.seconds,
+        "entropy": answer.entropy,
     }

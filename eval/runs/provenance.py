@@ -26,6 +26,8 @@ _PACKAGES = (
     "faiss-cpu",
     "ir-measures",
     "numpy",
+    "onnxruntime",
+    "openvino",
     "scipy",
     "sentence-transformers",
     "torch",

@@ -34,7 +34,10 @@ def query_table(evaluation: Outcome) -> pa.Table:
     corpus = evaluation.pipeline.corpus
     relevant = {id for judged in evaluation.split.qrels.values() for id, grade in judged.items() if grade > 0}
     positions = [position for id in relevant if (position := corpus.position(id)) is not None]
-    titles = {document.id: first_line(document) for document in corpus.documents(positions)}
+    titles = {
+        document.id: (first_line(document), origin_of(document.metadata, {}).link)
+        for document in corpus.documents(positions)
+    }
     stages = zip(*(_stage(stage, evaluation.pipeline) for stage in evaluation.stages), strict=True)
     rows = [_row(evaluation, result, titles, after) for result, after in zip(evaluation.results, stages, strict=True)]
     for name, values in (*evaluation.values.items(), *evaluation.answers.items()):
@@ -44,8 +47,9 @@ def query_table(evaluation: Outcome) -> pa.Table:
         for row, result in zip(rows, evaluation.results, strict=True):
             row["answer"] = answer_row(result, evaluation.judged)
     text, whole, real = pa.string(), pa.int64(), pa.float64()
-    hit = pa.struct([("id", text), ("title", text), ("passage", text), ("score", real), ("grade", whole)])
-    due = [("id", text), ("title", text), ("grade", whole), ("rank", whole), ("ranks", pa.list_(whole))]
+    named = [("id", text), ("title", text), ("link", text)]
+    hit = pa.struct([*named, ("passage", text), ("score", real), ("grade", whole)])
+    due = [*named, ("grade", whole), ("rank", whole), ("ranks", pa.list_(whole))]
     schema = pa.schema(
         [
             ("query_id", text),
@@ -85,7 +89,7 @@ def first_line(document: Document) -> str:
 def _row(
     evaluation: Outcome,
     result: SearchResult,
-    titles: Mapping[str, str],
+    titles: Mapping[str, tuple[str, str]],
     stages: tuple[dict[str, Any], ...],
 ) -> dict[str, Any]:
     query = result.query.id
@@ -105,6 +109,7 @@ def _row(
             {
                 "id": hit.document.id,
                 "title": _placed(first_line(hit.document), hit.origin),
+                "link": hit.origin.link,
                 "passage": hit.passage[:_PASSAGE],
                 "score": hit.score,
                 "grade": judged.get(hit.document.id),
@@ -114,7 +119,8 @@ def _row(
         "expected": [
             {
                 "id": id,
-                "title": titles.get(id, ""),
+                "title": titles.get(id, ("", ""))[0],
+                "link": titles.get(id, ("", ""))[1],
                 "grade": grade,
                 "rank": rank_of.get(id),
                 "ranks": evaluation.ranks.get((query, id)),
@@ -150,13 +156,10 @@ def _stage(stage: StageTop, pipeline: Pipeline) -> Iterator[dict[str, Any]]:
         strict=True,
     )
     for candidates, shown in zip(stage.counts.tolist(), table.counts.tolist(), strict=True):
-        best = [
-            {
-                "id": objects[n].id,
-                "title": _placed(titles[n], origin_of(objects[n].metadata, passages.metadata.get(passage, {}))),
-                "passage": objects[n].text[start:end],
-                "score": score,
-            }
-            for _, (n, score, passage, start, end) in zip(range(shown), hits, strict=False)
-        ]
+        best = []
+        for _, (n, score, passage, start, end) in zip(range(shown), hits, strict=False):
+            origin = origin_of(objects[n].metadata, passages.metadata.get(passage, {}))
+            text = objects[n].text[start:end]
+            title = _placed(titles[n], origin)
+            best.append({"id": objects[n].id, "title": title, "link": origin.link, "passage": text, "score": score})
         yield {"name": stage.name, "candidates": candidates, "best": best}

@@ -28,8 +28,8 @@ __all__ = ["Moves"]
 
 class Moves(Sampler):
     """One change at a time from the baseline, the largest expected gain a second first; a change is kept only where it
-    wins by more than one standard error of the paired difference on the tuning queries. What it comes to is the
-    sweep's choice, so the choice is never worse there than the baseline. One process, one objective, a measure.
+    wins by a one-sided paired t-test at 5 % on the tuning queries. What it comes to is the sweep's choice, so the
+    choice is never worse there than the baseline. One process, one objective, a measure.
 
     Args:
         gains: Expected gain of tuning a parameter, by name; those left out count .003.

@@ -51,7 +51,7 @@ def tune_auto(
     from rag.hpo.sweep import sweep_from_config
     from rag.hpo.tuning import tune
     from rag.pipeline import Pipeline
-    from rag.store.writing import replace_file
+    from rag.store.writing import plain_name, replace_file
 
     seconds_of(request.budget)
     if request.dataset is None:
@@ -77,7 +77,7 @@ def tune_auto(
         _print_plan(sweep, as_json)
     if request.plan or request.write is not None:
         return
-    name = Path(request.dataset).name.replace("/", "-").replace(":", "-")
+    name = plain_name(Path(request.dataset).name)
     target = folder or Path("sweeps") / f"{request.pipeline.stem}-{name}-auto"
     with open_store(store) as opened:
         result = tune(sweep, data, out=target, store=opened, progress=progress, status=status)
@@ -103,8 +103,8 @@ def _print_plan(sweep: Sweep, as_json: bool) -> None:
         return
     console = out()
     console.print(
-        f"tuned on {sweep.split('tune')}, in {sweep.timeout:g} s; one change at a time, kept if it wins by more "
-        "than one standard error. Estimates before any measurement:",
+        f"tuned on {sweep.split('tune')}, in {sweep.timeout:g} s; one change at a time, kept if it wins by a "
+        "one-sided paired t-test at 5 %. Estimates before any measurement:",
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
@@ -136,13 +136,14 @@ def recommend(
     from rag.eval.datasets.load import load_dataset
     from rag.hpo.auto.recommend import recommend as run
     from rag.hpo.auto.recommended import print_table, write_recommendation
+    from rag.store.writing import plain_name
 
     data = load_dataset(dataset)
     with open_store(store) as opened:
         recommendation = run(
             data, budget=budget, encoder=encoder, scorer=scorer, objective=objective, store=opened, progress=progress
         )
-    name = Path(dataset).name.replace("/", "-").replace(":", "-")
+    name = plain_name(Path(dataset).name)
     target = folder or Path("sweeps") / f"recommend-{name}"
     write_recommendation(recommendation, target)
     if as_json:

@@ -108,9 +108,10 @@ def tune(
         raise ConfigError("name a dataset: --dataset, or 'dataset' in the sweep")
     from rag.hpo.results.summary import summary
     from rag.hpo.tuning import tune as run
+    from rag.store.writing import plain_name
 
     name = str(dataset or request.dataset)
-    target = folder or Path("sweeps") / f"{sweep.stem}-{Path(name).name.replace('/', '-').replace(':', '-')}"
+    target = folder or Path("sweeps") / f"{sweep.stem}-{plain_name(Path(name).name)}"
     with open_store(store) as opened, cluster_on(on) as cluster:
         result = run(
             request,

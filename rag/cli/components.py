@@ -112,3 +112,5 @@ def _print_component(cls: type[Component]) -> None:
         default = Text("required", "bold") if parameter.required else Text(yaml_text(parameter.default))
         table.add_row(Text(parameter.name), Text(type_name(parameter)), default, Text(parameter.help.replace("``", "")))
     console.print(table)
+    if computed_by := cls._computed_by():
+        console.print(Text(f"\n{computed_by}"))

@@ -199,8 +199,6 @@ def quiet_libraries(verbose: bool, quiet: bool = False) -> None:
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
     logger.propagate = False
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    # Threads that wait for each other by spinning make a question 10 times slower when another program has a core.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     for name in ("sentence_transformers", "transformers", "huggingface_hub", "datasets", "bm25s"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -357,6 +357,11 @@ class Component(ABC, metaclass=ComponentMeta):
             ConfigError: Arguments and files do not match; the mistake names the parameter.
         """
 
+    @classmethod
+    def _computed_by(cls) -> str:
+        """What computes its models on this machine, for ``rag components``; nothing where there is no choice."""
+        return ""
+
     def _stale(self) -> str | None:
         """The reason why its learned state may no longer suit the documents, or None. Only a new fit helps."""
         return None

@@ -15,6 +15,9 @@ class HoldsElsewhere(Component):
     """What ``save_state`` writes says where the rest lies, in a file ``elsewhere.json``."""
 
     @abstractmethod
+    def will_be_saved(self) -> None:
+        """Keep it from now on, for some time, even if this process ends: a folder is about to hold it."""
+
     def was_saved(self, gone: Sequence[Mapping[str, Any]]) -> None:
         """Called when a folder holds the state.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -37,6 +36,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["Corpus"]
+
+_DESCRIPTORS = ("/proc/self/fd", "/dev/fd")
+"""Folders where Linux and macOS name the files that a process has open."""
 
 _FEW = 1000
 """Up to so many values are read one by one, in a tenth of the time that Arrow needs to take them from some batches."""
@@ -108,16 +110,12 @@ class Corpus(Shown):
             corpus = cls.open(path)
             corpus.remarks = remarks
             return corpus
-        with contextlib.ExitStack() as closing:
-            handle = closing.enter_context(tempfile.TemporaryFile(prefix="rag-corpus-"))
+        with tempfile.TemporaryFile(prefix="rag-corpus-") as handle:
             remarks = write_documents(documents, pa.PythonFile(handle, mode="w"), advance, refuse)
             handle.flush()
-            alias = f"/proc/self/fd/{handle.fileno()}"
-            if Path(alias).exists():
-                corpus = cls._map(alias)
-            else:
-                closing.pop_all()  # without another name for the file, the handle lives as long as the mapping
-                corpus = cls._map(handle)
+            names = (f"{folder}/{handle.fileno()}" for folder in _DESCRIPTORS)
+            # Without another name for the file, as on Windows, it is read into memory.
+            corpus = cls._map(next((name for name in names if Path(name).exists()), handle))
             corpus.remarks = remarks
             return corpus
 

@@ -14,7 +14,7 @@ from rag.candidates import Vectors
 from rag.component import Runtime
 from rag.embedders.base import TokenEmbedder, TokenVectors
 from rag.embedders.pooled_tokens import merged_tokens
-from rag.errors import ConfigError, ModelError
+from rag.errors import ConfigError
 from rag.models import (
     Device,
     LibraryPrecision,
@@ -24,6 +24,7 @@ from rag.models import (
     model_content,
     model_file,
     resolved_precision,
+    tell_library,
 )
 from rag.models.tokens import text_batches
 
@@ -57,7 +58,7 @@ class MultiVectorEmbedder(TokenEmbedder):
         trust_remote_code: Let the model's repository run its own Python code here.
 
     Raises:
-        ConfigError: The model has no trained projection of tokens.
+        ConfigError: The model has no trained projection of tokens, or pools them and so does ``pool_factor``.
         ModelError: The model cannot be loaded.
     """
 
@@ -92,16 +93,20 @@ class MultiVectorEmbedder(TokenEmbedder):
         encoder = load_multi_vector_encoder(
             self.model, device=self.device, revision=self.revision, trust_remote_code=self.trust_remote_code
         )
-        if self.pool_factor > 1 and any("TokenPooling" in type(part).__name__ for part in encoder.modules()):
-            raise ModelError(f"the model '{self.model}' pools its tokens already: pool_factor must be 1")
+        self._preflight()  # of a model that was not on this machine
         return encoder
 
     @property
     def pools_tokens(self) -> bool:
-        return self.pool_factor > 1
+        return self.pool_factor > 1 or self._pools_by_itself
+
+    @property
+    def _pools_by_itself(self) -> bool:
+        """Whether the checkpoint merges tokens; False of one that was never on this machine."""
+        return "TokenPooling" in str(self._read("modules.json"))
 
     def _preflight(self) -> None:
-        """Refuse a checkpoint that would get a random projection."""
+        """Refuse a checkpoint that would get a random projection, or pool twice."""
         model_type = self._settings("config_sentence_transformers.json").get("model_type")
         architectures = self._settings("config.json").get("architectures") or []
         trained = model_type in _TRAINED_TYPES or any(
@@ -115,19 +120,37 @@ class MultiVectorEmbedder(TokenEmbedder):
                 parameter="model",
             )
 
+        if self.pool_factor > 1 and self._pools_by_itself:
+            raise ConfigError(
+                f"the model '{self.model}' pools its tokens already: must be 1, got {self.pool_factor}",
+                parameter="pool_factor",
+            )
+        if self.precision == "bfloat16" and self._pools_by_itself:
+            raise ConfigError(
+                f"the model '{self.model}' pools its tokens, which the library does in float32 only",
+                parameter="precision",
+            )
+
     def _settings(self, file: str) -> dict[str, Any]:
+        settings = self._read(file)
+        return settings if isinstance(settings, dict) else {}
+
+    def _read(self, file: str) -> Any:
         path = model_file(self.model, file, self.revision)
         try:
-            settings = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
+            return None if path is None else json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return {}
-        return settings if isinstance(settings, dict) else {}
+            return None
 
     def _model_digest(self) -> Any:
         return model_content(self.model, self.revision)
 
     def _environment(self) -> Any:
-        return resolved_precision(self.precision, self.device)
+        return resolved_precision(self._document_precision, self.device)
+
+    @property
+    def _document_precision(self) -> LibraryPrecision:
+        return "float32" if self.precision == "auto" and self._pools_by_itself else self.precision
 
     @property
     def dimension(self) -> int:
@@ -147,6 +170,7 @@ class MultiVectorEmbedder(TokenEmbedder):
 
     def embed_query_tokens(self, texts: Sequence[str]) -> TokenVectors:
         precision: Precision = "float32" if self.precision == "auto" else self.precision
+        tell_library(self.model, "sentence-transformers", precision, self.device)
         with inference(precision, self.encoder.device.type):
             encoded = self.encoder.encode_query(list(texts), batch_size=self.batch_size, show_progress_bar=False)
         return self._joined(encoded)
@@ -155,9 +179,10 @@ class MultiVectorEmbedder(TokenEmbedder):
         self, texts: Sequence[str], *, advance: Callable[[int], None] | None = None
     ) -> tuple[TokenVectors, Vectors]:
         encoded: list[Any] = [None] * len(texts)
+        tell_library(self.model, "sentence-transformers", self.precision, self.device)
         for batch in text_batches(self.encoder, texts, self.batch_size):
             rows = batch.tolist()
-            with inference(self.precision, self.encoder.device.type):
+            with inference(self._document_precision, self.encoder.device.type):
                 block = self.encoder.encode_document(
                     [texts[row] for row in rows], batch_size=self.batch_size, show_progress_bar=False
                 )

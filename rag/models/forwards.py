@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from rag.errors import ConfigError, ModelError, RagError, first_line
@@ -11,11 +11,12 @@ from rag.models.bert import BertForward
 from rag.models.engines import ENGINES, Engine, ExportedForward
 from rag.models.exports import exported_forward
 from rag.models.precision import Device, Precision, has_vnni, resolve_device, resolved_precision
+from rag.models.ran import tell
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Backend", "Body", "Forwards", "check_backend", "computed_in", "environment", "ran"]
+__all__ = ["Backend", "Body", "Forwards", "check_backend", "computed_in", "environment"]
 
 logger = logging.getLogger("rag.models")
 
@@ -25,16 +26,6 @@ agrees, else torch."""
 
 _WORTH_IT = 1 << 13
 """Tokens that are read before ``auto`` exports a model: to export one takes as long as to read about so many."""
-
-_LARGEST = 1 << 29
-"""Bytes of weights up to which ``auto`` exports a model: they are in memory twice then."""
-
-_ran: dict[str, list[str]] = {}
-
-
-def ran() -> Mapping[str, Sequence[str]]:
-    """What the models of this process were computed by, in words, by their names."""
-    return {name: tuple(words) for name, words in _ran.items()}
 
 
 class Body(Protocol):
@@ -95,7 +86,7 @@ class Forwards:
         if self._content is None:
             return False
         assert self.lean is not None
-        return precision == "int8" or (self._read >= _WORTH_IT and self.lean.bytes <= _LARGEST)
+        return precision == "int8" or (self._read >= _WORTH_IT and self.lean.fits_twice)
 
     def _exported(self, engine: Engine, precision: Precision) -> ExportedForward:
         if self.lean is None or self._content is None:
@@ -128,10 +119,7 @@ class Forwards:
             words = str(body)
         else:
             words = f"torch ({'sentence-transformers' if body is None else 'lean BERT'}), {precision}"
-        known = _ran.setdefault(self._name, [])
-        if words not in known:
-            logger.info("model %s: %s", self._name, words)
-            known.append(words)
+        tell(self._name, words)
 
 
 _FAMILY = "models built like BERT (BERT, RoBERTa, XLM-RoBERTa, CamemBERT) with usual heads"

@@ -9,7 +9,7 @@ from typing import Any
 
 from rag.component import Component, HoldsElsewhere
 
-__all__ = ["Elsewhere", "held_elsewhere", "settle"]
+__all__ = ["Elsewhere", "announce", "held_elsewhere", "settle"]
 
 Elsewhere = dict[tuple[str, str], Mapping[str, Any]]
 """By the path of a component and the text of its ``elsewhere.json``, what it says."""
@@ -22,6 +22,15 @@ def held_elsewhere(folder: Path) -> Elsewhere:
         text = path.read_text(encoding="utf-8")
         held[path.parent.name, text] = json.loads(text)
     return held
+
+
+def announce(pipeline: Component) -> None:
+    """Tell components that a folder is about to hold what they hold elsewhere: who is killed before :func:`settle` may
+    leave that folder.
+    """
+    for _, part in pipeline.spec.walk():
+        if isinstance(part, HoldsElsewhere):
+            part.will_be_saved()
 
 
 def settle(pipeline: Component, folder: Path, before: Elsewhere) -> None:

@@ -19,7 +19,7 @@ from rag.embedders.sparse import SparseEmbedder
 from rag.errors import ArtifactError, ConfigError, MissingExtraError, ModelError, RagError
 from rag.fitting import FitContext
 from rag.pipeline.base import PipelineBase
-from rag.pipeline.elsewhere import held_elsewhere, settle
+from rag.pipeline.elsewhere import announce, held_elsewhere, settle
 from rag.pipeline.state import Fitted, Saved
 from rag.remarks import Remark, Remarks
 from rag.store.fingerprint import fingerprint
@@ -65,6 +65,7 @@ def save(pipeline: PipelineBase, folder: Path, *, keep: int | None) -> None:
         for path, component in pipeline.spec.walk():
             if path and f"state/{path}" not in linked:
                 _write_component(component, data / "state" / path)
+        announce(pipeline)
     pipeline._fitted = replace(state, saved=Saved(data, parts_of(pipeline)))
     settle(pipeline, folder, before)
 

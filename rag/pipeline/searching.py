@@ -142,7 +142,7 @@ class SearchablePipeline(PipelineBase):
         if any(k is not None for k in top_k):
             candidates = candidates.cut([candidates.documents.shape[1] if k is None else k for k in top_k])
         results = self.results(batch, candidates)
-        return SearchResults(self._remarked(result, k) for result, k in zip(results, top_k, strict=True))
+        return SearchResults(self._remarked(batch, result, k) for result, k in zip(results, top_k, strict=True))
 
     def document(self, id: str) -> IndexedDocument:
         """A document as it is indexed, with its passages.
@@ -263,9 +263,10 @@ class SearchablePipeline(PipelineBase):
 
         return PipelineCompressor(pipeline=self, top_k=top_k)
 
-    def _remarked(self, result: SearchResult, top_k: int | None) -> SearchResult:
-        """Add remarks on oddities of the query to a result; each is logged once."""
-        remarks = [] if result.query.filter is None else [*self.corpus.fields.remarks(result.query.filter)]
+    def _remarked(self, batch: QueryBatch, result: SearchResult, top_k: int | None) -> SearchResult:
+        """Add remarks on oddities of the query, and of steps on it, to a result; each is logged once."""
+        remarks = [*batch.remarks_on(result.query)]
+        remarks += [] if result.query.filter is None else self.corpus.fields.remarks(result.query.filter)
         name, limit = min(self._limits(), key=itemgetter(1), default=("", 0))
         if top_k is not None and limit < top_k and len(result) == limit:
             message = f"top_k={top_k} was asked for, and {name} gives {limit} at most: set {name}.top_k to find more"

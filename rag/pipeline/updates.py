@@ -23,11 +23,12 @@ from rag.corpus.same_files import named_as_before, with_moved_files
 from rag.costs import Ledger
 from rag.errors import ConfigError
 from rag.fitting import UpdateContext
+from rag.learning.remembered import REMEMBERED, RememberedValue
 from rag.learning.remembers import Remembers
 from rag.learning.training import Training
 from rag.limits import check_deletes, parse_limit
 from rag.pipeline.base import PipelineBase
-from rag.pipeline.changes import Changes, Plan, check_plan, plan_additions, plan_deletion
+from rag.pipeline.changes import COMPACT_AT, Changes, Plan, check_plan, plan_additions, plan_deletion
 from rag.pipeline.saving import load, parts_of, save
 from rag.pipeline.state import Fitted, Saved
 from rag.progress import Progress, announced
@@ -36,7 +37,7 @@ from rag.store.folder import locked, read_folder
 from rag.store.opening import store_at
 from rag.store.store import Store
 
-__all__ = ["add", "add_qrels", "compact", "delete", "editing", "sync"]
+__all__ = ["add", "add_qrels", "compact", "delete", "editing", "remember", "sync"]
 
 P = TypeVar("P", bound=PipelineBase)
 
@@ -93,6 +94,7 @@ def sync(
     given, n_moved = with_moved_files(read_corpus(documents, drop_fields=drop_fields), corpus)
     plan, changes, known = plan_additions(corpus, given)
     gone = np.setdiff1d(np.arange(len(corpus)) if corpus.alive is None else np.flatnonzero(corpus.alive), known)
+    gone = gone[[not id.startswith(REMEMBERED) for id in corpus.ids(gone)]]  # no source of documents has these
     plan.dead += gone.tolist()
     changes = replace(changes, deleted=len(gone), moved=n_moved, updated=changes.updated - n_moved)
     if dry_run:
@@ -119,6 +121,26 @@ def add_qrels(pipeline: PipelineBase, judged: Training, weight: float) -> int:
         saved = replace(saved, unchanged=saved.unchanged - {f"state/{path}" for path in parts})
     pipeline._fitted = replace(state, keys=(), saved=saved)  # its results have another identity now
     return changed
+
+
+def remember(pipeline: PipelineBase, values: Iterable[RememberedValue], *, store: Any, progress: Progress) -> int:
+    """See :meth:`rag.Pipeline.remember`."""
+    last = {value.id: value for value in values}
+    corpus = pipeline.corpus
+    positions = {id: position for id in last if (position := corpus.position(id)) is not None}
+    forgotten = [id for id, value in last.items() if value.value is None and id in positions]
+    new = [
+        value.document()
+        for id, value in last.items()
+        if value.value is not None and not (id in positions and value.is_kept_by(corpus[positions[id]]))
+    ]
+    if not new and not forgotten:
+        return 0
+    plan, changes = plan_additions(corpus, read_corpus(new))[:2] if new else (Plan(), Changes())
+    plan.dead += [positions[id] for id in forgotten]
+    changes = replace(changes, deleted=len(forgotten))
+    _carry_out(pipeline, plan, changes, store=store, progress=progress, compact_at=COMPACT_AT)
+    return len(new) + len(forgotten)
 
 
 @contextmanager

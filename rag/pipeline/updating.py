@@ -8,6 +8,7 @@ from typing import Any
 
 from rag.arguments import refuses_unknown
 from rag.conditions import Condition
+from rag.learning.remembered import RememberedValue
 from rag.learning.training import Training
 from rag.limits import MAX_DELETES
 from rag.pipeline import updates
@@ -132,6 +133,27 @@ class UpdatablePipeline(PipelineBase):
             ConfigError: No part of the pipeline remembers judgments.
         """
         return updates.add_qrels(self, judged, weight)
+
+    @refuses_unknown
+    def remember(
+        self,
+        values: Iterable[RememberedValue],
+        *,
+        store: Store | str | Path | None = None,
+        progress: Progress = no_progress,
+    ) -> int:
+        """Keep values other than documents (answers, labels, actions) by their questions, with immediate effect: see
+        :class:`rag.RememberedValue`. A known question gets the new value; the value None forgets it.
+
+        Args:
+            values: Questions with their values; of the same question the last counts.
+            store: Cache of vectors of texts.
+            progress: Callback that shows progress.
+
+        Returns:
+            Number of questions that are new, have another value or source, or were forgotten.
+        """
+        return updates.remember(self, values, store=store, progress=progress)
 
     @refuses_unknown
     def compact(self, *, store: Store | str | Path | None = None, progress: Progress = no_progress) -> Changes:

@@ -93,6 +93,7 @@ class WrittenAnswer(BaseModel):
     citations: list[CitedPassage]
     abstained: bool = Field(description="The documents do not hold the answer.")
     problem: str = ""
+    entropy: float | None = Field(default=None, description="How unsure the model is of it: 0 is sure.")
     generation: str
 
     @classmethod

@@ -124,7 +124,9 @@ def make_router(service: Service, updates: Updates | None, keys: Keys) -> APIRou
 
     @router.post("/remember", response_model=Remembered, responses=_WRITE, dependencies=writes, tags=["judgments"])
     async def remember(request: Request, body: RememberRequest) -> Response:
-        """Add judgments or clicks to the memory of judged questions. The next query is answered with them."""
+        """Add judgments or clicks to the memory of judged questions, and values (answers, labels, actions) by their
+        questions. The next query is answered with them.
+        """
         return _json((await unless_gone(request.receive, _writable(updates).remember(body))).model_dump())
 
     @router.get("/health", response_model=Health, tags=["server"])

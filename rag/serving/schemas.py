@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from rag.learning.remembered import RememberedValue
 from rag.learning.training import Training
 from rag.metadata import strict_json
 from rag.serving.encoding import is_text
@@ -165,6 +166,9 @@ class AnswerOut(BaseModel):
     problem: str = Field(default="", description="Why there is no answer.")
     n_dropped: int = Field(default=0, description="Citations of passages that it was not given.")
     money: float | None = None
+    entropy: float | None = Field(
+        default=None, description="How unsure the model is of it (semantic entropy, nats), where that is measured."
+    )
     generation: str = ""
 
 
@@ -244,10 +248,26 @@ class JudgedIn(_In):
     grade: int = Field(default=1, ge=1, le=10_000, description="How relevant, as in the training judgments.")
 
 
-class RememberRequest(Body):
-    """Judgments or clicks for the memory of judged questions."""
+class ValueIn(_In):
+    """What a question was answered, labeled or led to."""
 
-    judgments: list[JudgedIn] = Field(min_length=1)
+    query: str = Field(
+        min_length=1, max_length=10_000, description="The question's text; the same text is one question."
+    )
+    value: Any = Field(description="An answer, a label, an action; null forgets the question.")
+    source: str = Field(default="", max_length=1_000, description="Where it comes from.")
+    metadata: dict[str, Any] = Field(default={}, description="Other metadata, to filter by.")
+
+    def remembered(self) -> RememberedValue:
+        """The same for :meth:`rag.Pipeline.remember`."""
+        return RememberedValue(self.query, self.value, self.source, self.metadata)
+
+
+class RememberRequest(Body):
+    """Judgments or clicks for the memory of judged questions, or values by their questions; at least one of either."""
+
+    judgments: list[JudgedIn] = []
+    values: list[ValueIn] = []
     weight: float = Field(default=1.0, gt=0, le=1, description="Weight against training judgments: less for clicks.")
 
     def training(self) -> Training:
@@ -263,6 +283,7 @@ class Remembered(BaseModel):
     """What was added to the memory. It is on the disk."""
 
     changed: int = Field(description="Judgments that are new, or have another grade or weight.")
+    values: int = Field(default=0, description="Questions whose value is new, another one, or forgotten.")
     generation: str
 
 
@@ -356,6 +377,7 @@ def result_json(result: SearchResult, *, explain: bool) -> dict[str, Any]:
 
 def answer_json(answer: Answer, generation: str) -> dict[str, Any]:
     """An answer as JSON values, as :class:`AnswerOut` says."""
-    fields = {name: getattr(answer, name) for name in ("text", "abstained", "problem", "n_dropped", "money")}
+    names = ("text", "abstained", "problem", "n_dropped", "money", "entropy")
+    fields = {name: getattr(answer, name) for name in names}
     citations = [{"rank": citation.rank, "id": citation.document} for citation in answer.citations]
     return {**fields, "citations": citations, "generation": generation}

@@ -79,18 +79,23 @@ class Updates:
         return _changes(*await self._update("delete", remove))
 
     async def remember(self, request: RememberRequest) -> Remembered:
-        """Add judgments or clicks to the memory of judged questions.
+        """Add judgments or clicks to the memory of judged questions, and values by their questions.
 
         Raises:
-            Problem: Too many judgments, too many updates wait, or nothing can be written here.
-            ConfigError: No part of the pipeline remembers.
+            Problem: Too many judgments and values, too many updates wait, or nothing can be written here.
+            ConfigError: There are judgments, and no part of the pipeline remembers them.
+            DataError: A question has no text, or no document would be left.
         """
-        self._check_count(len(request.judgments), "judgments")
+        self._check_count(len(request.judgments) + len(request.values), "judgments and values")
         judged, weight = request.training(), request.weight
-        changed, _, generation = await self._update(
-            "remember", lambda pipeline: pipeline.add_qrels(judged, weight=weight)
-        )
-        return Remembered(changed=changed, generation=generation)
+        values = [value.remembered() for value in request.values]
+
+        def change(pipeline: Pipeline) -> tuple[int, int]:
+            changed = pipeline.add_qrels(judged, weight=weight) if request.judgments else 0
+            return changed, pipeline.remember(values, store=self._store)
+
+        (changed, n_values), _, generation = await self._update("remember", change)
+        return Remembered(changed=changed, values=n_values, generation=generation)
 
     async def _update(self, verb: str, change: Callable[[Pipeline], T]) -> tuple[T, int, str]:
         """The result of a change, the documents after it, and the generation it wrote."""

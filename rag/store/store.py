@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from rag.errors import ArtifactError, system_message
 from rag.store.checkpoint import Checkpoint
-from rag.store.folder import read_folder, write_folder
+from rag.store.folder import link_file, read_folder, write_folder
 from rag.store.key_value_cache import KeyValueCache
 from rag.store.leases import Leases
 
@@ -157,7 +157,7 @@ class Store:
                     target.mkdir(parents=True, exist_ok=True)
                 else:
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    os.link(path, target)
+                    link_file(path, target)
 
         artifact = self.artifact(kind, key, finish, description=description)
         shutil.rmtree(unfinished, ignore_errors=True)

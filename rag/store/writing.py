@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Collection, Iterator
@@ -11,9 +12,14 @@ from pathlib import Path
 
 from rag.errors import ArtifactError, cannot_be
 
-__all__ = ["check_place", "replace_file", "replaced_file", "replaced_folder", "sync"]
+__all__ = ["check_place", "plain_name", "replace_file", "replaced_file", "replaced_folder", "sync"]
 
 _SHOWN = 3
+
+
+def plain_name(text: str) -> str:
+    """A text as a part of a file name, on every system: ``irds:beir/scifact`` as ``irds-beir-scifact``."""
+    return re.sub(r'[<>:"/\\|?*\x00-\x1f]', "-", text)
 
 
 def check_place(folder: Path, kind: str, foreign: Callable[[set[str]], Collection[str]]) -> None:
@@ -71,8 +77,7 @@ def replaced_file(path: Path) -> Iterator[Path]:
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         yield aside
-        with aside.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(aside)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
@@ -86,8 +91,14 @@ def replace_file(path: Path, text: str) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have a file, or the names in a folder, on the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    """Have a file, or the names in a folder, on the disk.
+
+    Windows opens no folders, and keeps the names by itself; it syncs only files that are open for writing.
+    """
+    windows = os.name == "nt"
+    if windows and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDWR if windows else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

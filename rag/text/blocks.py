@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rag.candidates import Ints
-from rag.text.words import cut, is_alphabetic
+from rag.text.words import ascii_spaced, cut, is_alphabetic
 
 __all__ = ["WordBlock", "cut_block", "word_block"]
 
@@ -83,17 +83,12 @@ def _spaced(texts: Sequence[str]) -> list[str]:
     """Texts of alphabets in which everything between words is spaces, letter for letter."""
     joined = "".join(texts)
     if joined.isascii():
-        joined = joined.encode("ascii").translate(_ascii_table()).decode("ascii")
+        joined = ascii_spaced(joined)
     else:
         codes = np.frombuffer(joined.encode("utf-32-le"), dtype=np.uint32)
         joined = _table()[codes].tobytes().decode("utf-32-le")
     ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))).tolist()
     return [joined[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-
-
-@cache
-def _ascii_table() -> bytes:
-    return bytes(code if re.match(r"\w", chr(code)) else ord(" ") for code in range(128)) + b" " * 128
 
 
 @cache

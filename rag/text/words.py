@@ -9,7 +9,7 @@ from typing import Any
 
 from rag.text.normal import normalized
 
-__all__ = ["SPACELESS", "cut", "is_alphabetic", "is_spaceless", "split_spaceless", "words_of"]
+__all__ = ["SPACELESS", "ascii_spaced", "cut", "is_alphabetic", "is_spaceless", "split_spaceless", "words_of"]
 
 SPACELESS = (
     "Han", "Hiragana", "Katakana", "Bopomofo", "Hangul", "Thai", "Lao", "Khmer", "Myanmar",
@@ -18,7 +18,6 @@ SPACELESS = (
 """Scripts whose words are not separated by spaces. Korean has spaces, but what stands between them is a word with its
 particles."""
 
-_ASCII_WORD = re.compile(r"\w+", re.ASCII)
 _WORD = re.compile(r"\w+")
 _NOT_ALPHABETIC = re.compile(r"[^\x00-\u02ff\u0370-\u0482\u048a-\u052f\u1e00-\u1fff\u2000-\u206f\u20a0-\u22ff]")
 """Of normalized texts in Latin, Greek and Cyrillic without combining marks, Python's own ``\\w+`` gives the same words,
@@ -47,11 +46,23 @@ def _parts(text: str) -> list[str] | list[tuple[str, str]]:
     such letters, another word.
     """
     if text.isascii():
-        return _ASCII_WORD.findall(text)
+        return ascii_spaced(text).split()
     if is_alphabetic(text):
         return _WORD.findall(text)
     letter, word, run, _ = _patterns()
     return (word if letter.search(text) is None else run).findall(text)  # type: ignore[no-any-return]
+
+
+def ascii_spaced(text: str) -> str:
+    """An ASCII text, letter for letter, in which everything between words is spaces: cut at them in a third of the time
+    that a regular expression takes.
+    """
+    return text.encode("ascii").translate(_ascii_table()).decode("ascii")
+
+
+@cache
+def _ascii_table() -> bytes:
+    return bytes(code if re.match(r"\w", chr(code)) else ord(" ") for code in range(128)) + b" " * 128
 
 
 def is_alphabetic(text: str) -> bool:

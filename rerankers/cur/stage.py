@@ -70,8 +70,9 @@ class CUR(BlendingStage):
             deviations of the query's scores) for ``softmax``.
         scope: ``corpus``, or how many of the first stage's best may be chosen at all.
         blend: Weight of the first stage's order from 0 to 1; ``tuned`` learns it from at most 200 training queries;
-            ``auto``, the default, from at most 50 where there are any, and takes 0.75 where there are none. Both take
-            dev queries, where there are some. A scorer that does not help on them is left out, by weight 1.
+            ``auto``, the default, from at most 50 where there are any. Both take dev queries, where there are some; a
+            scorer that does not help on them is left out, by weight 1. Without any, ``auto`` takes 0.75, and 1 for a
+            scorer that does not know passages by some of their words (800 calls, once). At weight 1 nothing is scored.
         scores: ``blended``, or ``scorer``: only what was scored, by its exact scores.
         top_k: Documents kept; None keeps all.
         seed: For everything random.

@@ -121,6 +121,7 @@ def learn(
     mine = _lists(train, gains, False)
     if mine.n_useful < MIN_QUERIES:
         few = f"{mine.n_useful} of {len(folds)} training queries have a relevant candidate and another"
+        few = few if len(folds) else "no training query has a relevant document"
         return None, Choice((), "as it came", on, f"{few}, and {MIN_QUERIES} are needed to learn from")
     others = _lists(*dev, False) if dev else None
     learned, outside = _fit(mine, folds, others, kind, False, seed)

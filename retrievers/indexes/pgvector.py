@@ -25,8 +25,9 @@ class PgVector(RemoteIndex):
     graph (HNSW) is followed until the list is full. 8 d + 16 m bytes a vector there, with the graph; 24 bytes here.
 
     Every fit writes a table of its own (``papers_1``, ``papers_2``), every update a generation of it in one
-    transaction; who has a generation open keeps it. The folder says which generation is its own. Needs PostgreSQL 15 or
-    newer with pgvector 0.8 or newer, and ``pip install 'rag-pipelines[pgvector]'``.
+    transaction, or a table where many rows are new; who has a generation open keeps it. The folder says which
+    generation is its own. Needs PostgreSQL 15 or newer with pgvector 0.8 or newer, and
+    ``pip install 'rag-pipelines[pgvector]'``.
 
     Args:
         url: The database, such as ``postgresql://rag@db.example.org/search?sslmode=verify-full``. Passwords come from

@@ -132,7 +132,7 @@ class FineTune(Student):
             raise NotFittedError.of(self)
         encoder = self._encoder
         if self._reader is None or self._reader.model is not encoder:
-            self._reader = SentenceEncoder(encoder)
+            self._reader = SentenceEncoder(encoder, self.model)
         prompt = (encoder.prompts or {}).get(encoder.default_prompt_name or "", "")
         return self._reader.encode(self._texts(conversations), Reading(query=False, prompt=prompt)).vectors
 

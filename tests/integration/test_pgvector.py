@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -146,9 +147,28 @@ def test_rolled_back_it_goes_on_from_there(database, tmp_path, postgres):
     assert tables(postgres) == ["papers_1"]
 
 
-def test_a_copy_of_the_folder_that_writes_gets_a_table_of_its_own(database, tmp_path, postgres):
-    import shutil
+def test_killed_after_the_folder_was_written_it_is_kept_from_others(database, tmp_path, postgres, monkeypatch):
+    from rag.pipeline import saving
 
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    saved(database, tmp_path / "a")
+    with monkeypatch.context() as patch:
+        patch.setattr(saving, "settle", killed)
+        with pytest.raises(KeyboardInterrupt), Pipeline.editing(tmp_path / "a") as writer:
+            writer.delete(["d1"])
+    forgotten(writer, postgres)
+    saved(database, tmp_path / "b", DOCUMENTS[:30])  # which removes what nobody has
+    after = Pipeline.load(tmp_path / "a")
+    assert {id for id, _ in answers(after)[0]} == {d.id for d in DOCUMENTS} - {"d1"}
+    after.retriever.index.verify_elsewhere()
+    with Pipeline.editing(tmp_path / "a") as writer:
+        writer.add([Document("new", "blue blue 7")])
+    assert in_schema(postgres, "select saved, released is null from rag_generations order by key")[-1] == (True, True)
+
+
+def test_a_copy_of_the_folder_that_writes_gets_a_table_of_its_own(database, tmp_path, postgres):
     saved(database, tmp_path / "a")
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     with Pipeline.editing(tmp_path / "a") as writer:
@@ -160,6 +180,38 @@ def test_a_copy_of_the_folder_that_writes_gets_a_table_of_its_own(database, tmp_
         pipe = Pipeline.load(tmp_path / name)
         assert {id for id, _ in answers(pipe)[0]} == {d.id for d in DOCUMENTS} - {gone}
         pipe.retriever.index.verify_elsewhere()
+
+
+def test_many_new_rows_are_written_with_all_others_to_a_table_that_is_built_at_once(
+    database, tmp_path, postgres, monkeypatch
+):
+    from rag.retrievers.indexes.postgres import writing
+
+    monkeypatch.setattr(writing, "_MANY", 5)
+    saved(database, tmp_path / "a", DOCUMENTS[:80], keep_hours=0)
+    reader = Pipeline.load(tmp_path / "a")
+    before = answers(reader)
+    changed = [Document(d.id, d.text, {**d.metadata, "fresh": [1.5, 2.5]}) for d in DOCUMENTS[10:40]]
+    synced = [*DOCUMENTS[5:10], *changed, *DOCUMENTS[40:]]
+    with Pipeline.editing(tmp_path / "a") as writer:
+        writer.sync(synced, max_deletes=None)
+    assert tables(postgres) == ["papers_1", "papers_2"]
+    assert answers(reader) == before
+    wanted = make(database, Flat(), LSA(dim=8)).fit(DOCUMENTS[:80])
+    wanted.sync(synced, max_deletes=None)
+    pipe = Pipeline.load(tmp_path / "a", verify=True)
+    for condition in (None, CONDITION, {"fresh": {"gte": 2}}):
+        assert answers(pipe, filter=condition) == answers(wanted, filter=condition)
+    pipe.retriever.index.verify_elsewhere()
+    definitions = "select split_part(indexdef, ' USING ', 2) from pg_indexes where tablename = 'papers_%s' order by 1"
+    fields = in_schema(postgres, definitions % 2)
+    assert len(fields) == len(set(fields)) == len(in_schema(postgres, definitions % 1)) + 1
+    pipe.retriever.index._fitted().close()
+    forgotten(reader, postgres)
+    forgotten(writer, postgres)
+    with Pipeline.editing(tmp_path / "a") as writer:
+        writer.delete(["d50"])  # few: it stays where it is, and what nobody needs goes
+    assert tables(postgres) == ["papers_2"]
 
 
 def test_two_writers_come_one_after_the_other(database, tmp_path):
@@ -275,6 +327,40 @@ def test_a_full_disk_and_a_folder_of_another_dimension_are_told(database, tmp_pa
     saved(database, tmp_path / "b")
     in_schema(postgres, "update rag_generations set dimension = 16")
     assert "belongs to another index" in refused(lambda: Pipeline.load(tmp_path / "b"))
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full(database, tmp_path, postgres):
+    disk = postgres.folder / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=700k,mode=777", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a file system")
+    many = [Document(f"more{number}", f"red thing {number}. " * 3) for number in range(1000)]
+    try:
+        (disk / "own").mkdir()
+        shutil.chown(disk / "own", postgres.user)
+        postgres.execute(f"create tablespace tiny location '{disk / 'own'}'")
+        postgres.execute("alter role owner set default_tablespace = tiny")
+        assert "the server's disk is full" in refused(lambda: saved(database, tmp_path / "none", DOCUMENTS + many))
+        assert not (tmp_path / "none").exists()
+        saved(database, tmp_path / "a", DOCUMENTS[:20])
+        before = answers(Pipeline.load(tmp_path / "a"))
+        for change in (lambda pipe: pipe.add(many), lambda pipe: pipe.sync(many, max_deletes=None)):
+            with pytest.raises(RagError, match="the server's disk is full"), Pipeline.editing(tmp_path / "a") as pipe:
+                change(pipe)
+            verify(tmp_path / "a")
+            assert answers(Pipeline.load(tmp_path / "a")) == before
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        with Pipeline.editing(tmp_path / "a") as pipe:
+            pipe.sync(many, max_deletes=None)
+        verify(tmp_path / "a")
+        assert all(id.startswith("more") for id, _ in answers(Pipeline.load(tmp_path / "a"))[0])
+    finally:
+        postgres.execute("alter role owner reset default_tablespace")
+        in_schema(postgres, "drop table if exists papers_1, papers_2, papers_3, rag_generations")
+        postgres.execute("drop tablespace if exists tiny")
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_server_that_stops_in_the_middle_of_a_build(database, tmp_path, postgres, monkeypatch):

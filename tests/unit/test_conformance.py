@@ -19,6 +19,7 @@ from rag import (
     LSA,
     MUVERA,
     Adapted,
+    Answerable,
     AutoChunker,
     Candidates,
     Conformal,
@@ -145,6 +146,7 @@ from rag.summarizers import (
     LangChainSummarizer,
     Precomputed,
     Ridge,
+    SemanticEntropy,
     SoftHistory,
     SummaryQuery,
     TransformersSummarizer,
@@ -648,12 +650,12 @@ class TestHyDE(ComponentConformance):
 
 class TestDistilled(ComponentConformance):
     def make(self):
-        return Distilled(embedder=LSA(), student=SoftHistory(), max_turns=5)
+        return Distilled(embedder=LSA(), student=SoftHistory(), max_turns=5, reads=LSA(dim=3))
 
 
 class TestRidge(ComponentConformance):
     def make(self):
-        return Ridge(penalties=[0.5, 2.0], loss="cosine")
+        return Ridge(penalties=[0.5, 2.0], loss="cosine", words=50)
 
 
 class TestSoftHistory(ComponentConformance):
@@ -697,6 +699,16 @@ class TestLearnedRank(StageConformance):
     def make(self):
         sources = [Feedback(target=BM25()), QueryMemory(embedder=LSA(dim=4, stop_words=False))]
         return LearnedRank(sources=sources, guard=False, depth=7, top_k=5)
+
+
+class TestAnswerable(StageConformance):
+    def make(self):
+        return Answerable(risk=0.95, depth=1, confidence=0.8)
+
+
+class TestSemanticEntropy(ComponentConformance):
+    def make(self):
+        return SemanticEntropy(writer=ChatModel("gpt", temperature=1.0), judge=ChatModel("gpt"), samples=3)
 
 
 class TestConformal(StageConformance):

@@ -17,6 +17,14 @@
     element.dir = "auto";
     return element;
   };
+  // The title of a document, which leads to it where it has an address.
+  const titled = (tag, [title, , link]) => {
+    if (!link) return words(tag, "", title);
+    const anchor = make("a", "", title);
+    anchor.href = link;
+    anchor.rel = "noreferrer";
+    return words(tag, "", anchor);
+  };
   const short = (value) => (value === null ? "–" : value.toFixed(3));
   const many = (value) => value.toLocaleString("en");
 
@@ -35,7 +43,7 @@
     }
     const body = make("tbody", "");
     for (const [document, grade, ranks, fault] of query.expected) {
-      const cell = make("th", "", words("span", "", data.texts[document][0]));
+      const cell = make("th", "", titled("span", data.texts[document]));
       cell.scope = "row";
       if (fault) cell.append(" ", make("span", "badge bad", fault));
       const places = ranks.map((rank) => make("td", "n", rank === null ? "–" : many(rank)));
@@ -53,8 +61,8 @@
   const stage = (data, name, question, [candidates, documents, scores, grades]) => {
     const list = make("ol", "");
     documents.forEach((number, at) => {
-      const [title, passage] = data.texts[number];
-      const line = make("p", "document", words("b", "", title), " ", badge(grades[at]), " ");
+      const [, passage] = data.texts[number];
+      const line = make("p", "document", titled("b", data.texts[number]), " ", badge(grades[at]), " ");
       line.append(make("span", "facts", `score ${scores[at] === null ? "–" : scores[at]}`));
       list.append(make("li", "", line, marked(passage, question, words("p", "passage", ""))));
     });

@@ -82,6 +82,12 @@ class TermWeights(SparseEmbedder):
         self._rarity: Floats = np.zeros(0, dtype=np.float32)
         self._mean = 1.0
 
+    def _preflight(self) -> None:
+        if self.embedder.pools_tokens:
+            raise ConfigError(
+                f"needs a vector for every token, which {self.embedder.spec.label} merges", parameter="embedder"
+            )
+
     # -- weights ------------------------------------------------------------------------------------------------------
 
     @property

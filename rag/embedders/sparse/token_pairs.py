@@ -62,7 +62,8 @@ def token_pairs(embedder: TokenEmbedder, texts: Sequence[str], vectors: TokenVec
         vectors: Vectors of their tokens, including special tokens.
 
     Raises:
-        ModelError: The embedder has vectors for other tokens than its tokenizer gives.
+        ModelError: The embedder has vectors for other tokens than its tokenizer gives, as one that masks punctuation
+            or was saved with the vocabulary of another model.
     """
     tokenizer: Any = embedder.tokenizer()
     for first in range(0, len(texts), _TOGETHER):
@@ -74,9 +75,12 @@ def token_pairs(embedder: TokenEmbedder, texts: Sequence[str], vectors: TokenVec
 def _pairs(encodings: Sequence[Any], vectors: TokenVectors, embedder: TokenEmbedder) -> TokenPairs:
     ids, words = [], []
     for encoding, n in zip(encodings, np.diff(vectors.ends).tolist(), strict=True):
-        if len(encoding.ids) < n:
-            raise ModelError(f"{embedder.spec.label} has {n} vectors for a text of {len(encoding.ids)} tokens")
         cut = len(encoding.ids) > n  # the end of a long text is cut off, but for the last special token
+        if len(encoding.ids) < n or (cut and n != embedder.window):
+            raise ModelError(
+                f"{embedder.spec.label} has {n} vectors for a text of {len(encoding.ids)} tokens: they are not the "
+                "tokens of its tokenizer, each with a vector of its own"
+            )
         positions = [*range(n - 1), len(encoding.ids) - 1] if cut and n else slice(0, n)
         ids.append(np.asarray(encoding.ids, dtype=np.int64)[positions])
         words.append(np.asarray(encoding.special_tokens_mask)[positions] == 0)

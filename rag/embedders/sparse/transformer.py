@@ -13,7 +13,7 @@ from pydantic import Field
 from rag.component import Runtime
 from rag.embedders.sparse.base import SparseEmbedder
 from rag.errors import ModelError
-from rag.models import Device, load_sparse_encoder, model_content, model_file
+from rag.models import Device, inference, load_sparse_encoder, model_content, model_file, tell_library
 from rag.models.limits import check_length
 from rag.models.tokens import text_batches
 
@@ -135,15 +135,17 @@ class SparseTransformerEmbedder(SparseEmbedder):
             options["processing_kwargs"] = {"text": {"max_length": self.max_length, "truncation": True}}
         parts = [scipy.sparse.csr_array((0, self.dimension), dtype=np.float32)]
         batches = list(text_batches(self.encoder, texts, self.batch_size, self.max_length))
+        tell_library(self.model, "sentence-transformers", "float32", self.device)
         for rows in batches:
-            table = encode(
-                [texts[row] for row in rows.tolist()],
-                batch_size=self.batch_size,
-                show_progress_bar=False,
-                convert_to_sparse_tensor=True,
-                save_to_cpu=True,
-                **options,
-            )
+            with inference("float32", self.encoder.device.type):
+                table = encode(
+                    [texts[row] for row in rows.tolist()],
+                    batch_size=self.batch_size,
+                    show_progress_bar=False,
+                    convert_to_sparse_tensor=True,
+                    save_to_cpu=True,
+                    **options,
+                )
             parts.append(_csr(table))
         weights = scipy.sparse.vstack(parts, format="csr", dtype=np.float32)
         order = np.concatenate([np.empty(0, np.int64), *batches])

@@ -32,7 +32,7 @@ from typing import Any
 from rag.errors import ArtifactError, ServerError
 from rag.retrievers.indexes.milvus.connection import MilvusServer
 
-__all__ = ["FORMAT", "LIVING", "Generation", "Marks", "clean", "drop", "made", "new_base", "settle", "writing"]
+__all__ = ["FORMAT", "LIVING", "Generation", "Marks", "clean", "drop", "keep", "made", "new_base", "settle", "writing"]
 
 FORMAT = 1
 """Of collections; a reader refuses a higher one."""
@@ -146,6 +146,13 @@ def drop(client: Any, base: str) -> None:
     for alias in client.list_aliases(base)["aliases"]:
         client.drop_alias(alias)
     client.drop_collection(base)
+
+
+def keep(client: Any, own: Generation) -> None:
+    """Say that a folder is about to hold a generation: until it does, it is as one that was given up just now."""
+    there = marks_of(client, own.base).get(own.generation, Marks())
+    if not there.saved and there.gone is None:
+        client.create_alias(own.base, own.mark(f"gone_{_hour()}"))
 
 
 def settle(client: Any, own: Generation, gone: Sequence[Generation]) -> None:
@@ -268,9 +275,9 @@ def _process(text: str) -> tuple[str, int, int]:
 
 
 def _is_alive(process: tuple[str, int, int], hours: float) -> bool:
-    """Whether a process is there still; of one on another machine, whether it may be."""
+    """Whether a process is there still; of one that cannot be asked, whether it may be."""
     host, number, hour = process
-    if host != _own_process().partition("_")[0]:
+    if host != _own_process().partition("_")[0] or os.name == "nt":  # where signal 0 would not ask, but end it
         return _hour() - hour < max(hours, 24)
     try:
         os.kill(number, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -9,17 +10,44 @@ from pydantic import Field
 
 from rag.component import Runtime, Secret
 from rag.retrievers.indexes.milvus.connection import MilvusServer, check_address
-from rag.retrievers.indexes.milvus.contents import VectorContent
+from rag.retrievers.indexes.milvus.contents import Content, VectorContent
 from rag.retrievers.indexes.milvus.generations import Generation
 from rag.retrievers.indexes.milvus.reading import MilvusReader
 from rag.retrievers.indexes.milvus.writing import MilvusWriter
-from rag.retrievers.indexes.remote import RemoteIndex
+from rag.retrievers.indexes.remote import HoldsRows, RemoteIndex
 from rag.retrievers.indexes.remote.rows import Held
 
-__all__ = ["Milvus"]
+__all__ = ["Milvus", "RowsInMilvus"]
 
 
-class Milvus(RemoteIndex):
+class RowsInMilvus(HoldsRows):
+    """A component whose passages lie in a collection of Milvus."""
+
+    collection: str
+    consistency: str
+    keep_hours: float
+    _server: MilvusServer
+
+    @property
+    @abstractmethod
+    def _content(self) -> Content:
+        """What is written of a passage, and how it is searched."""
+
+    @property
+    def _name(self) -> str:
+        return self.collection
+
+    def _writer(self) -> MilvusWriter:
+        return MilvusWriter(self._server, self.collection, self._content, keep_hours=self.keep_hours)
+
+    def _reading(self, held: Held[Generation]) -> MilvusReader:
+        return MilvusReader(self._server, self._content, held, consistency=self.consistency)
+
+    def _generation(self, state: Mapping[str, Any]) -> Generation:
+        return Generation(**state)
+
+
+class Milvus(RowsInMilvus, RemoteIndex):
     """Vectors and fields in Milvus 2.5 or newer, for corpora that one database does not hold. Filters are expressions
     of its searches, on typed columns; it compares few passing rows one by one and follows a graph (HNSW) where many
     pass. 4 d + 8 m bytes a vector there; 24 bytes here. Needs ``pip install 'rag-pipelines[milvus]'``.
@@ -72,18 +100,5 @@ class Milvus(RemoteIndex):
         self._server = MilvusServer(uri, token or "", timeout)
 
     @property
-    def _name(self) -> str:
-        return self.collection
-
-    @property
     def _content(self) -> VectorContent:
         return VectorContent(m=self.m, ef_construction=self.ef_construction, ef_search=self.ef_search)
-
-    def _writer(self) -> MilvusWriter:
-        return MilvusWriter(self._server, self.collection, self._content, keep_hours=self.keep_hours)
-
-    def _reading(self, held: Held[Generation]) -> MilvusReader:
-        return MilvusReader(self._server, self._content, held, consistency=self.consistency)
-
-    def _generation(self, state: Mapping[str, Any]) -> Generation:
-        return Generation(**state)

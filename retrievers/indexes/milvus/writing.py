@@ -23,6 +23,7 @@ from rag.retrievers.indexes.milvus.generations import (
     begun,
     clean,
     drop,
+    keep,
     made,
     marks_of,
     new_base,
@@ -115,6 +116,10 @@ class MilvusWriter:
             changed = self._made(Held(generation, layout, ids, hashes))
         opened(changed)
         return changed
+
+    def keep(self, own: Generation) -> None:
+        """Have a generation that no folder has yet stay for the hours that given up ones do."""
+        self.server.run("a generation cannot be kept", lambda client: keep(client, own))
 
     def settle(self, own: Generation, gone: Sequence[Generation]) -> None:
         """Mark a generation as saved in a folder, and others as given up by it."""

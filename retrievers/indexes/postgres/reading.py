@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,20 +44,27 @@ _EMPTY = np.empty(0, dtype=np.dtype([("id", np.int64), ("score", np.float32)]))
 _EXACT_ALONE = """
 select q.n, (select string_agg(int8send(r.id) || float8send(r.score), ''::bytea) from (
     select id, -(v <#> q.v) as score from {table} where {visible} and ({where})
-    order by (v <#> q.v) + 0, id limit %(k)s) r)
+    order by (v <#> q.v) + 0, id limit {k}) r)
 from unnest(%(queries)s::{type}[]) with ordinality q(v, n)
 """
 
 _EXACT = """
 with passing as materialized (select id, v from {table} where {visible} and ({where}))
 select q.n, (select string_agg(int8send(r.id) || float8send(r.score), ''::bytea) from (
-    select id, -(v <#> q.v) as score from passing order by v <#> q.v, id limit %(k)s) r)
+    select id, -(v <#> q.v) as score from passing order by v <#> q.v, id limit {k}) r)
 from unnest(%(queries)s::{type}[]) with ordinality q(v, n)
 """
 
+_GRAPH_ALONE = """
+select 1::int8, string_agg(int8send(r.id) || float8send(r.score), ''::bytea) from (
+    select id, -(v <#> (%(queries)s::{type}[])[1]) as score from {table} where {visible} and ({where})
+    order by v <#> (%(queries)s::{type}[])[1] limit {k}) r
+"""
+"""Of one query, for which nothing has to be joined: planned once where there is no condition."""
+
 _GRAPH = """
 select q.n, (select string_agg(int8send(r.id) || float8send(r.score), ''::bytea) from (
-    select id, -(v <#> q.v) as score from {table} where {visible} and ({where}) order by v <#> q.v limit %(k)s) r)
+    select id, -(v <#> q.v) as score from {table} where {visible} and ({where}) order by v <#> q.v limit {k}) r)
 from unnest(%(queries)s::{type}[]) with ordinality q(v, n)
 """
 
@@ -86,7 +93,7 @@ class Reader:
         self._passing = lru_cache(maxsize=1024)(self._estimated)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_pool", "_passing")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_pool", "_passing", "_label")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -192,11 +199,11 @@ class Reader:
 
     # -- within -------------------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def _table(self) -> str:
         return self.name.base(self.held.generation.base)
 
-    @property
+    @cached_property
     def _label(self) -> str:
         return f"{self.server}: the table {self._table}"
 
@@ -221,7 +228,8 @@ class Reader:
 
     def _graph(self, vectors: Vectors, k: int, where: Where | None) -> Lists:
         ef = min(_LARGEST_EF, max(self.ef_search, k))
-        lists = self._asked(_GRAPH, vectors, k, where, None if ef == self.ef_search else ef)
+        statement = _GRAPH if len(vectors) > 1 else _GRAPH_ALONE
+        lists = self._asked(statement, vectors, k, where, None if ef == self.ef_search else ef)
         short = [row for row, (ids, _) in enumerate(lists) if len(ids) < k]
         if short:  # fewer pass than was thought, or they lie far from the query
             for row, again in zip(short, self._exact(vectors[short], k, where), strict=True):
@@ -234,15 +242,18 @@ class Reader:
             visible=self.held.generation.visible,
             where="true" if where is None else where.text,
             type=self.storage.type,
+            k=k,
         )
-        parameters = {**(where.parameters if where else {}), "queries": QueryVectors(self.storage, vectors), "k": k}
+        parameters = {**(where.parameters if where else {}), "queries": QueryVectors(self.storage, vectors)}
+        prepare = False if where else None  # a prepared plan would know nothing of the values of a condition
 
         def read(connection: Connection[Any]) -> list[Any]:
+            cursor = connection.cursor(binary=True)
             if ef is None:
-                return connection.cursor(binary=True).execute(sql, parameters).fetchall()
+                return cursor.execute(sql, parameters, prepare=prepare).fetchall()
             with connection.transaction():
                 connection.execute("select set_config('hnsw.ef_search', %s, true)", [str(ef)])
-                return connection.cursor(binary=True).execute(sql, parameters).fetchall()
+                return cursor.execute(sql, parameters, prepare=prepare).fetchall()
 
         lists: Lists = [(_EMPTY["id"], _EMPTY["score"])] * len(vectors)
         for n, packed in self._pool.run("cannot be searched", read):
@@ -294,7 +305,7 @@ class _Configured:
             "enable_sort": "off",
             "enable_seqscan": "off",
             "jit": "off",
-            "plan_cache_mode": "force_custom_plan",
+            "plan_cache_mode": "auto",
         }
 
     def __call__(self, connection: Connection[Any]) -> None:

@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
     from rag.retrievers.indexes.postgres.connection import Server
 
-__all__ = ["FORMAT", "LIVING", "Generation", "Name", "check_open", "is_idle", "mark_released", "mark_saved", "record"]
+__all__ = [
+    "FORMAT",
+    "LIVING",
+    "Generation",
+    "Name",
+    "check_open",
+    "is_idle",
+    "mark_kept",
+    "mark_released",
+    "mark_saved",
+    "record",
+]
 
 FORMAT = 1
 """Of tables and generations; a reader refuses a higher one."""
@@ -180,6 +191,11 @@ def is_idle(connection: Connection[Any], name: Name, key: int) -> bool:
     """Whether nobody has a generation open. Nobody opens it until the transaction ends, if so."""
     row = connection.execute(f"select pg_try_advisory_xact_lock({_READERS}, %s)", [name.records, key]).fetchone()
     return bool(row and row[0])
+
+
+def mark_kept(connection: Connection[Any], name: Name, key: int) -> None:
+    """Say that a folder is about to hold a generation: until it does, it is as one that was given up just now."""
+    connection.execute(f"update {name.records} set saved = true, released = now() where key = %s and not saved", [key])
 
 
 def mark_saved(connection: Connection[Any], name: Name, key: int) -> None:

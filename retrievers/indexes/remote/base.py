@@ -180,6 +180,9 @@ class HoldsRows(HoldsElsewhere):
         self.build_seconds = float(state["build_seconds"])
         self._opened(Held(self._generation(state["generation"]), Layout(**state["layout"]), ids, hashes))
 
+    def will_be_saved(self) -> None:
+        self._writer().keep(self._fitted().held.generation)
+
     def was_saved(self, gone: Sequence[Mapping[str, Any]]) -> None:
         left = [self._generation(state["generation"]) for state in gone if state["table"] == self._name]
         self._writer().settle(self._fitted().held.generation, left)
@@ -196,7 +199,9 @@ class HoldsRows(HoldsElsewhere):
 
     @abstractmethod
     def _writer(self) -> Any:
-        """What writes (:class:`Writer`); its ``settle(own, gone)`` marks a generation as saved, others as given up."""
+        """What writes (:class:`Writer`); its ``keep(own)`` has a generation outlive this process by ``keep_hours``, its
+        ``settle(own, gone)`` marks one as saved, others as given up.
+        """
 
     @abstractmethod
     def _reading(self, held: Held[Any]) -> Reader:
@@ -275,8 +280,8 @@ class RemoteIndex(HoldsRows, Index):
         dimension = self._fitted().held.generation.dimension
         if vectors.shape[1] != dimension:
             raise DataError(f"the queries' vectors have {vectors.shape[1]} dimensions, the index has {dimension}")
-        bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-        if len(bad):
+        if not np.isfinite(vectors).all():
+            bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
             raise DataError(
                 f"index '{self.type}': {len(bad)} of {len(vectors)} queries' vectors have NaN or infinite values, the "
                 f"first is row {bad[0]}"

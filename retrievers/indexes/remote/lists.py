@@ -50,8 +50,8 @@ def checked_lists(server: str, lists: Lists, k: int, rows: RowMap) -> tuple[Ints
         ArtifactError: More rows than were asked for, the same one twice, one that is not there, or a score that is no
             number.
     """
-    lengths = np.array([len(ids) for ids, _ in lists], dtype=np.int64)
-    width = int(lengths.max(initial=0))
+    lengths = [len(ids) for ids, _ in lists]
+    width = max(lengths, default=0)
     if width > k:
         raise ArtifactError(f"{server} answered with {width} rows where {k} were requested")
     if not width:
@@ -68,16 +68,17 @@ def checked_lists(server: str, lists: Lists, k: int, rows: RowMap) -> tuple[Ints
         raise ArtifactError(
             f"{server} answered with a score that is not a number: 'rag verify' says which row is damaged"
         )
-    if int(lengths.min()) == width:
-        keys, scores = positions.reshape(-1, width), given.astype(np.float32).reshape(-1, width)
+    if min(lengths) == width:
+        keys, scores = positions.reshape(-1, width), given.astype(np.float32, copy=False).reshape(-1, width)
     else:
         keys = np.full((len(lists), width), PADDING, dtype=np.int64)
         scores = np.full((len(lists), width), -np.inf, dtype=np.float32)
-        inside = np.arange(width) < lengths[:, None]
+        inside = np.arange(width) < np.array(lengths)[:, None]
         keys[inside], scores[inside] = positions, given
-    own = np.arange(len(keys))[:, None]
     alike = np.sort(keys, axis=1)
     if ((alike[:, 1:] == alike[:, :-1]) & (alike[:, 1:] != PADDING)).any():
         raise ArtifactError(f"{server} answered with the same row twice for a query")
-    order = np.lexsort((keys, -scores), axis=1)
+    if (scores[:, 1:] < scores[:, :-1]).all():  # as servers mostly send them
+        return keys, scores
+    own, order = np.arange(len(keys))[:, None], np.lexsort((keys, -scores), axis=1)
     return keys[own, order], scores[own, order]

@@ -138,8 +138,9 @@ class FakeRay:
 
     exceptions = SimpleNamespace(RayTaskError=TaskError, RayError=(TaskError, Lost))
 
-    def __init__(self, *failures):
+    def __init__(self, *failures, unable=None):
         self.failures = list(failures)
+        self.unable = unable
 
     def cluster_resources(self):
         return {"CPU": 2.0}
@@ -166,8 +167,13 @@ class FakeRay:
 class FakeActor:
     def __init__(self, ray, arguments):
         self.ray = ray
-        self.ready = SimpleNamespace(remote=lambda: Reference(lambda: True))
+        self.ready = SimpleNamespace(remote=lambda: Reference(self.come))
         self.embed = SimpleNamespace(remote=lambda texts: Reference(lambda: self.embedded(texts)))
+
+    def come(self):
+        if self.ray.unable:
+            raise self.ray.unable
+        return True
 
     def embedded(self, texts):
         if self.ray.failures:
@@ -175,9 +181,9 @@ class FakeActor:
         return np.array([[float(text)] for text in texts], dtype=np.float32)
 
 
-def on_fake(*failures):
+def on_fake(*failures, unable=None):
     ray = Ray()
-    ray._ray = FakeRay(*failures)
+    ray._ray = FakeRay(*failures, unable=unable)
     calls = [("embed", ([str(number)],)) for number in range(6)]
     with ray:
         return sorted((number, float(block[0, 0])) for number, block in ray.done(LSA(dim=4), calls))
@@ -195,3 +201,6 @@ def test_blocks_of_lost_workers_are_given_again_and_faults_of_workers_are_told(c
     missing = FakeRay.TaskError(ModuleNotFoundError("No module named 'sentence_transformers'"))
     with pytest.raises(ServerError, match="failed on a worker: No module named 'sentence_transformers'"):
         on_fake(missing)
+    told = "The actor died because of an error raised in its creation task\nModuleNotFoundError: No module named 'mine'"
+    with pytest.raises(ServerError, match="no worker is left: ModuleNotFoundError: No module named 'mine'"):
+        on_fake(unable=FakeRay.Lost(told))

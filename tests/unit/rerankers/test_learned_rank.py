@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rag import Corpus, DataError, Document, FitContext, Pipeline, Query, QueryBatch, Training
-from rag.rerankers import LearnedRank
+from rag import Adapted, Corpus, DataError, Document, FitContext, Pipeline, Query, QueryBatch, Training
+from rag.rerankers import LearnedRank, Rerank
+from rag.rerankers.callable import CallableScorer
 from rag.rerankers.learned_rank.stage import Gatherer
 from rag.retrievers import BM25, Dense, Feedback, Hybrid, QueryMemory
 from rag.retrievers.fusion.learned import Learned
@@ -148,6 +149,34 @@ def test_few_questions_leave_the_list_as_it_came():
     assert made.stages[0].choice.chosen == "as it came"
     assert "10 of 10 training queries" in made.stages[0].notes()[0]
     assert made.search("about topic3")
+
+
+@pytest.mark.parametrize(
+    ("grades", "said"),
+    [
+        ({}, "no training query has a relevant document"),
+        ({str(number): 0 for number in range(48)}, "no training query has a relevant document"),
+        ({str(number): 1 for number in range(48)}, "0 of 40 training queries have a relevant candidate and another"),
+    ],
+    ids=["none judged", "all irrelevant", "all relevant"],
+)
+def test_judgments_of_one_class_teach_nothing(grades, said):
+    given = questions(40)
+    training = Training(given.queries, {query.id: grades for query in given.queries})
+    ranked = pipeline(model="mean", guard=False).fit(CORPUS, training=training)
+    assert f"learned_rank leaves lists as they come: {said}" in ranked.stages[0].notes()[0]
+    fused = Hybrid(retrievers=[BM25(), Dense(embedder=Adapted(embedder=WordEmbedder()))], fusion=Learned())
+    stage = Rerank(scorer=CallableScorer(lambda pairs: [0.0] * len(pairs), name="constant"), budget=5)
+    plain = Pipeline(retriever=fused, stages=[stage]).fit(CORPUS, training=training)
+    assert "weighs all lists alike" in fused.fusion.notes()[0]
+    assert any(remark.message.startswith("adapted leaves queries as they are") for remark in plain.remarks)
+    assert 1 == stage.weight
+    memory = Pipeline(retriever=QueryMemory(embedder=WordEmbedder()))
+    if "1" in grades and grades["1"]:
+        assert memory.fit(CORPUS, training=training).search(given.queries[0])
+    else:
+        with pytest.raises(DataError, match="none of the training queries has a relevant document"):
+            memory.fit(CORPUS, training=training)
 
 
 def test_fields_are_features_and_bad_ones_are_said():

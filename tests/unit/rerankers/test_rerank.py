@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,10 +23,10 @@ from rag import (
     Threshold,
     Training,
 )
-from rag.rerankers import Rerank
+from rag.rerankers import CUR, Rerank
 from rag.rerankers.callable import CallableScorer
-from rag.retrievers import BM25
-from tests.fakes import BrokenScorer, CountingScorer
+from rag.retrievers import BM25, Dense
+from tests.fakes import BrokenScorer, CountingScorer, WordEmbedder
 
 
 def corpus_of(n=30):
@@ -175,4 +177,44 @@ def test_no_blend_is_learned_of_a_scorer_trained_on_the_same_queries(monkeypatch
     documents = [Document(str(n), f"word text{n}") for n in range(6)]
     Pipeline(retriever=BM25(), stages=[stage]).fit(documents, training=_judged("t", "5"))
     assert stage.weight == 0.75
-    assert stage.notes()[0].endswith("trained on the training queries, and there are no dev queries to learn it from")
+    assert "trained on the judged questions, and there are no dev queries; 0 passages" in stage.notes()[0]
+
+
+RNG = np.random.default_rng(5)
+LONG = [Document(str(n), " ".join(f"w{word}" for word in RNG.integers(0, 60, size=40))) for n in range(30)]
+
+
+def _shared(pairs):
+    return [float(len(set(query.split()) & set(text.split()))) for query, text in pairs]
+
+
+def _drawn(pairs):
+    return [float(zlib.crc32(f"{query} {text}".encode())) for query, text in pairs]
+
+
+@pytest.mark.parametrize("stage", [Rerank, CUR])
+def test_an_unjudged_scorer_has_to_know_passages_by_their_words(stage):
+    said = {}
+    for name, function in (("shared", _shared), ("drawn", _drawn), ("constant", lambda pairs: [1.0] * len(pairs))):
+        made = stage(scorer=CallableScorer(function, name=name), budget=10)
+        pipeline = Pipeline(retriever=Dense(embedder=WordEmbedder()), stages=[made]).fit(LONG)
+        made = pipeline.stages[0]
+        said[name] = made.weight, made.notes()[0]
+        result = pipeline.search("w1 w2 w3")
+        plain = Pipeline(retriever=Dense(embedder=WordEmbedder())).fit(LONG).search("w1 w2 w3")
+        if name != "shared":
+            assert [hit.document.id for hit in plain] == [hit.document.id for hit in result]
+            assert 0 == result.costs.scorer_calls
+    assert (0.75, 1.0, 1.0) == tuple(weight for weight, _ in said.values())
+    assert "no question is judged; asked for 30 passages by some of their words, it puts 0.0" in said["drawn"][1]
+    assert said["drawn"][1].endswith("is needed to have a say: it is not called")
+
+
+def test_what_an_unjudged_scorer_was_given_survives_saving(tmp_path):
+    made, again = (Rerank(scorer=CountingScorer(), budget=10) for _ in range(2))
+    pipeline = Pipeline(retriever=BM25(), stages=[made]).fit(LONG)
+    made.save_state(tmp_path)
+    again.load_state(tmp_path, FitContext(pipeline.corpus, pipeline.passages))
+    assert (made.weight, made.notes()) == (again.weight, again.notes())
+    pipeline.add([Document("new", "w1 " * 40)])
+    assert (made.weight, made.notes()) == (pipeline.stages[0].weight, pipeline.stages[0].notes())

@@ -190,15 +190,37 @@ def test_an_interrupted_write_leaves_the_old_and_a_rerun_finishes(uri, tmp_path,
     assert ids(after) == {document.id for document in DOCUMENTS} - {"d7"}
 
 
+def test_killed_after_the_folder_was_written_it_is_kept_from_others(uri, tmp_path, milvus, monkeypatch):
+    from rag.pipeline import saving
+
+    def killed(*arguments):
+        raise KeyboardInterrupt
+
+    index = in_milvus(uri)
+    with monkeypatch.context() as patch:
+        patch.setattr(saving, "settle", killed)
+        with pytest.raises(KeyboardInterrupt):
+            saved(index, tmp_path / "a")
+    (base,) = collections(milvus, index.collection)
+    made_by_another(milvus, base)
+    pipeline(in_milvus(uri, collection=index.collection)).fit(DOCUMENTS[:9])
+    assert ids(Pipeline.load(tmp_path / "a")) == {document.id for document in DOCUMENTS}
+
+
+def made_by_another(milvus, base) -> None:
+    """As if the process that made a collection were another, which is gone."""
+    client = milvus.client()
+    (own,) = [alias for alias in client.list_aliases(base)["aliases"] if "__by_" in alias]
+    client.drop_alias(own)
+    head, _, hour = own.rpartition("_")
+    client.create_alias(base, f"{head.rpartition('_')[0]}_{2**22 + 1}_{hour}")
+
+
 def test_what_was_never_saved_is_removed_when_its_process_has_ended(uri, milvus):
     index = in_milvus(uri)
     pipeline(index).fit(DOCUMENTS[:9])
     (base,) = collections(milvus, index.collection)
-    client = milvus.client()
-    (own,) = [alias for alias in client.list_aliases(base)["aliases"] if "__by_" in alias]
-    client.drop_alias(own)  # as if that process were another, which is gone
-    head, _, hour = own.rpartition("_")
-    client.create_alias(base, f"{head.rpartition('_')[0]}_{2**22 + 1}_{hour}")
+    made_by_another(milvus, base)
     pipeline(in_milvus(uri, collection=index.collection)).fit(DOCUMENTS[:9])
     assert base not in collections(milvus, index.collection)
 

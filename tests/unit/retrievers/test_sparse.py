@@ -75,6 +75,16 @@ def test_scores_are_inner_products():
     assert expected()[-1] == {}
 
 
+def test_passages_and_questions_without_a_term():
+    pipeline = Pipeline(retriever=Sparse(embedder=Counted(), prune=0.5)).fit(
+        [Document("empty", ""), Document("unknown", "no such word"), Document("known", "w49 w1")]
+    )
+    results = pipeline.search(["w49", "w1", "no such word"])  # of the two weights the smaller was pruned
+    assert [[hit.document.id for hit in result] for result in results] == [["known"], [], []]
+    pipeline.delete(["known"])
+    assert list(pipeline.search("w49")) == []
+
+
 def test_filters_are_honored():
     assert found(fitted(), {"even": True}) == expected(kept=lambda number: number % 2 == 0)
 

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from rag import ConfigError, DataError, Document, Pipeline, Query, QueryBatch, Store, Turn
+from rag import LSA, ConfigError, DataError, Document, Pipeline, Query, QueryBatch, Store, Turn
 from rag.conversation import conversation_text, render
 from rag.progress import no_progress
 from rag.retrievers import BM25, Dense, Keyed, SummaryKey, TextKey
@@ -26,6 +26,7 @@ from rag.summarizers import (
 )
 from rag.summarizers.students.base import Conversations, unit
 from rag.summarizers.students.losses import held_out_loss, torch_loss
+from rag.summarizers.students.words import TurnWords
 from tests import tiny_models
 from tests.chat_server import asked, chat_server
 from tests.fakes import WordEmbedder
@@ -135,6 +136,44 @@ def test_students_land_new_conversations_on_their_summaries(make, loss):
     assert nearest_own(make(loss=loss)) > 0.9
 
 
+def test_words_of_turns_are_weighted_as_by_scikit_learn(tmp_path):
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    spoken, _ = pairs(50)
+    words = TurnWords.of(spoken, 20)
+    expected = [
+        length * TfidfVectorizer(sublinear_tf=True, max_features=20).fit_transform(texts).toarray()
+        for length, texts in (
+            (2**0.5, [turns[-1].text for turns in spoken]),
+            (1, [turns[-2].text for turns in spoken]),
+        )
+    ]
+    np.testing.assert_allclose(words(spoken), np.concatenate(expected, axis=1), atol=1e-6)
+    words.save(tmp_path / "words.json")
+    np.testing.assert_array_equal(TurnWords.load(tmp_path / "words.json")(spoken), words(spoken))
+    alone = [(Turn("user", "nobody replies"),), (Turn("user", "here"), Turn("user", "either"))]
+    assert TurnWords.of(alone, 20)(alone).shape == (2, 3 + 1)  # either, nobody, replies; and no word of any reply
+
+
+def test_ridge_reads_words_that_the_embedder_does_not():
+    """An embedder for which all turns are alike tells nothing; the words do."""
+
+    def blind(texts):
+        return np.ones((len(texts), 4), dtype=np.float32) / 2
+
+    spoken, summaries = pairs(400)
+    fresh, wanted = pairs(100, seed=1)
+    places = embed(PLACES)
+    right = {}
+    for words in (0, 100):
+        student = Ridge(words=words)
+        student.learn(Conversations.latest(spoken, 12, blind), embed(summaries), seed=0, progress=no_progress)
+        best = (student.encode(Conversations.latest(fresh, 12, blind)) @ places.T).argmax(axis=1)
+        right[words] = np.mean([PLACES[b] == text.split()[1] for b, text in zip(best, wanted, strict=True)])
+    assert right[0] < 0.5
+    assert right[100] == 1.0
+
+
 def test_soft_history_is_the_same_for_the_same_seed_and_leaves_the_others_randomness_alone():
     import torch
 
@@ -217,6 +256,24 @@ def test_a_distilled_query_finds_what_is_wanted_and_survives_saving(student, tal
             [hit.score for hit in one] for one in again.search(queries)
         ]
     assert f"student {student.type}" in again.reused
+
+
+def test_keys_in_a_space_of_words_are_found_by_conversations_that_another_encoder_reads(talks, tmp_path):
+    documents, file = talks
+
+    def make():
+        space = LSA(dim=64, stop_words=False)
+        query = Distilled(embedder=space, reads=minilm(), student=Ridge(words=200))
+        key = SummaryKey(summarizer=Precomputed(file), retriever=Dense(embedder=space, top_k=3), query=query)
+        return Pipeline(retriever=Keyed(keys=[key]))
+
+    pipeline = make().fit(documents, store=tmp_path / "store")
+    queries = [Query(f"{t} {p}", turns=conversation(t, p, "word3")) for t in THINGS[:4] for p in PLACES]
+    results = pipeline.search(queries, explain=True)
+    assert all(query.id in one[0].keys.values() for query, one in zip(queries, results, strict=True))
+    pipeline.save(tmp_path / "index")
+    again = Pipeline.load(tmp_path / "index").search(queries)
+    assert [[hit.score for hit in one] for one in again] == [[hit.score for hit in one] for one in results]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 from pathlib import Path
 
@@ -235,3 +236,20 @@ def test_runs_that_are_compared_have_the_same_values(tmp_path: Path) -> None:
     found = read_run_values(tmp_path / "all.trec", measures=names, qrels={"q": QRELS["q"]})
     assert found.values["Accuracy"]["q"] == 1.0
     assert names == list(found.values)
+
+
+@pytest.mark.parametrize(
+    ("name", "measure"),
+    [
+        ("nDCG@10", ir_measures.nDCG @ 10),
+        ("AP(rel=2)", ir_measures.AP(rel=2)),
+        ("nDCG(dcg='exp-log2')@10", ir_measures.nDCG(dcg="exp-log2") @ 10),
+        (" R@100 ", ir_measures.R @ 100),
+    ],
+)
+def test_names_are_read_without_what_python_3_14_removed(
+    monkeypatch: pytest.MonkeyPatch, name: str, measure: ir_measures.Measure
+) -> None:
+    for gone in ("Num", "Str", "NameConstant"):
+        monkeypatch.delattr(ast, gone, raising=False)
+    assert parse_measures([name]) == [measure]

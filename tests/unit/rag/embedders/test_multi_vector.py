@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rag import ConfigError, Document, MultiVectorEmbedder, Pipeline
+from rag import ConfigError, Document, MultiVectorEmbedder, Pipeline, PooledTokens
 from rag.component.checks import wrong_parts
 from rag.rerankers import MaxSim, Rerank
 from rag.retrievers import BM25, LateInteraction
@@ -43,6 +43,19 @@ def test_pooled_tokens_are_fewer(checkpoint):
     lengths, fewer = np.diff(whole.ends), np.diff(pooled.ends)
     assert (fewer <= lengths // 2 + 1).all()
     np.testing.assert_allclose(np.linalg.norm(pooled.vectors.astype(np.float32), axis=1), 1.0, atol=1e-3)
+
+
+def test_a_checkpoint_that_pools_is_not_pooled_again(tmp_path):
+    model = tiny_models.multi_vector(WORDS, tmp_path, pool_factor=2)
+    assert np.diff(MultiVectorEmbedder(model, device="cpu").embed_document_tokens(TEXTS[:1])[0].ends).tolist() == [4]
+    with pytest.raises(ConfigError, match="pool_factor: the model .* pools its tokens already: must be 1, got 3"):
+        MultiVectorEmbedder(model, pool_factor=3, device="cpu").embed_documents(TEXTS)
+    with pytest.raises(
+        ConfigError, match="precision: the model .* pools its tokens, which the library does in float32"
+    ):
+        MultiVectorEmbedder(model, precision="bfloat16", device="cpu").embed_documents(TEXTS)
+    [mistake] = wrong_parts(LateInteraction(embedder=PooledTokens(embedder=MultiVectorEmbedder(model))))
+    assert (mistake.path, "which pools them already" in mistake.message) == ("embedder.factor", True)
 
 
 def test_no_random_projection(tmp_path):

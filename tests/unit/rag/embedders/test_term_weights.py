@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rag import ConfigError, Document, ModelError, Pipeline, Query, SentenceTransformerEmbedder, TermWeights, Training
+from rag import (
+    ConfigError,
+    Document,
+    ModelError,
+    MultiVectorEmbedder,
+    Pipeline,
+    PooledTokens,
+    Query,
+    SentenceTransformerEmbedder,
+    TermWeights,
+    Training,
+)
+from rag.component.checks import wrong_parts
 from rag.embedders.sparse.token_pairs import token_pairs
 from rag.retrievers import Sparse
 from tests import tiny_models
@@ -111,7 +123,15 @@ def test_pairs_are_the_different_tokens_of_each_text(encoder):
     np.testing.assert_allclose(pairs.vectors[1], mean, atol=1e-3)
 
 
-def test_an_embedder_whose_tokens_are_others_is_refused(encoder):
+def test_an_embedder_whose_tokens_are_others_is_refused(encoder, tmp_path):
+    """More, by the vocabulary of another model, or fewer, by a mask."""
     vectors, _ = encoder.embed_document_tokens(["topic1 topic2 topic3"])
-    with pytest.raises(ModelError, match="has 5 vectors for a text of 3 tokens"):
+    with pytest.raises(ModelError, match="has 5 vectors for a text of 3 tokens: they are not the tokens of its"):
         list(token_pairs(encoder, ["topic1"], vectors))
+    words = tiny_models.words_of(TOPICS)
+    masked = MultiVectorEmbedder(tiny_models.multi_vector(words, tmp_path, skipped=["topic2"]), device="cpu")
+    vectors, _ = masked.embed_document_tokens(["topic1 topic2 topic3"])
+    with pytest.raises(ModelError, match="has 4 vectors for a text of 5 tokens"):
+        list(token_pairs(masked, ["topic1 topic2 topic3"], vectors))
+    [mistake] = wrong_parts(TermWeights(embedder=PooledTokens(embedder=encoder.spec.clone())))
+    assert mistake.message == "needs a vector for every token, which 'pooled_tokens' merges"

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rag import ConfigError, ModelError, SentenceTransformerEmbedder, Store
-from rag.models import exports, forwards, linear, load_sentence_transformer, ran, threads
+from rag.models import (
+    exports,
+    forwards,
+    linear,
+    load_cross_encoder,
+    load_pair_encoder,
+    load_sentence_transformer,
+    precision,
+    ran,
+    threads,
+)
 from rag.models.engines import Engine
 from tests import tiny_models
-from tests.unit.rag.models.test_encoding import TEXTS, WORDS, build
+from tests.unit.rag.models.test_encoding import TEXTS, WORDS, build, cross_encoder
 
 BACKENDS = ["torch", "onnx", "openvino"]
 UNUSUAL = ["w1", "", " ", "🙂", "👩‍👩‍👧 w2", "w1 " * 100_000, "w3 w4"]
@@ -41,6 +54,38 @@ def test_texts_of_any_length(kind, tmp_path):
         np.testing.assert_allclose(actual.embed_documents(UNUSUAL), expected, atol=2e-6)
         np.testing.assert_allclose(actual.embed_queries(UNUSUAL), expected, atol=2e-6)
         assert actual.embed_documents([]).shape == (0, 32)
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert"])
+def test_pairs_of_any_length(kind, tmp_path):
+    import torch
+
+    path = cross_encoder(kind, tmp_path)
+    pairs = [(query, text) for query in ("w1 w2", "", "🙂") for text in UNUSUAL]
+    library = load_cross_encoder(path, device="cpu")
+    expected = library.predict(pairs, activation_fn=torch.nn.Identity(), show_progress_bar=False)
+    for backend in BACKENDS if kind == "bert" else BACKENDS[:1]:
+        actual = load_pair_encoder(path, device="cpu").score(pairs, backend=backend)
+        np.testing.assert_allclose(actual, expected, atol=1e-5)
+
+
+def test_a_table_of_tokens_is_an_encoder_too(tmp_path):
+    """As model2vec writes them: no layers, no limit."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "w1": 1, "w2": 2, "w3": 3}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    table = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=8), Normalize()], device="cpu")
+    table.save(str(tmp_path / "table"), create_model_card=False)
+    actual = embedder(str(tmp_path / "table"))
+    for texts in (UNUSUAL, []):
+        expected = table.encode(texts, normalize_embeddings=True).reshape(-1, 8)
+        np.testing.assert_allclose(actual.embed_documents(texts), expected, atol=2e-6)
+        np.testing.assert_allclose(actual.embed_queries(texts), expected, atol=2e-6)
+    with pytest.raises(ModelError, match="precision int8 is for models built like BERT"):
+        embedder(str(tmp_path / "table"), precision="int8").embed_queries(["w1"])
 
 
 def test_a_model_of_8192_tokens(tmp_path):
@@ -142,6 +187,14 @@ def test_a_processor_without_vnni_leaves_a_bit_of_weights_unused(backend, tmp_pa
     assert ((vectors * exact).sum(axis=1) > 0.97).all()
 
 
+def test_auto_is_float32_where_the_processor_has_no_bfloat16(tmp_path, monkeypatch):
+    path = build("bert", tmp_path)
+    monkeypatch.setattr(precision, "has_fast_bfloat16", lambda device_type: False)
+    own = embedder(path, precision="auto")
+    assert own._environment() == "float32"
+    np.testing.assert_array_equal(own.embed_documents(TEXTS), embedder(path).embed_documents(TEXTS))
+
+
 def test_no_more_threads_than_the_container_may_use(tmp_path, monkeypatch):
     bound = threads.usable_cores(tmp_path)
     for version, files, expected in (
@@ -164,3 +217,11 @@ def test_no_more_threads_than_the_container_may_use(tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS")
     threads.settle_threads.__wrapped__()
     assert told == [threads.usable_cores()]
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")])
+def test_threads_wait_without_spinning_from_python_too(given, expected):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"} | given
+    code = "import os, rag; print(os.environ['OMP_WAIT_POLICY'])"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{expected}\n"

@@ -493,11 +493,25 @@ def test_judgments_enter_the_memory_at_once(tmp_path):
     with TestClient(create_app(tmp_path / "index")) as client:
         body = {"judgments": [{"query": "Kirschen rot", "document": "c d?#%"}], "weight": 0.5}
         answer = client.post("/remember", json=body)
-        assert answer.json() == {"changed": 1, "generation": Pipeline.generations(tmp_path / "index")[0].name}
+        generation = Pipeline.generations(tmp_path / "index")[0].name
+        assert answer.json() == {"changed": 1, "values": 0, "generation": generation}
         assert ids(client.post("/search", json={"query": "Kirschen rot", "top_k": 1})) == [["c d?#%"]]
         assert client.post("/remember", json=body).json()["changed"] == 0
         assert problem(client.post("/remember", json={"judgments": []}), 422, "invalid")
         assert problem(client.post("/remember", json=body | {"weight": 0}), 422, "invalid")
+
+
+def test_values_are_remembered_found_and_forgotten(tmp_path):
+    Pipeline(retriever=BM25()).fit(DOCUMENTS).save(tmp_path / "index")
+    values = [{"query": "when does the museum open?", "value": {"hour": 9}, "source": "desk"}]
+    asked = {"query": "museum", "filter": {"remembered": {"exists": True}}}
+    with TestClient(create_app(tmp_path / "index")) as client:
+        assert client.post("/remember", json={"values": values}).json()["values"] == 1
+        (hit,) = client.post("/search", json=asked).json()["results"][0]["hits"]
+        assert (hit["metadata"]["value"], hit["metadata"]["source"]) == ({"hour": 9}, "desk")
+        assert client.post("/remember", json={"values": [values[0] | {"value": None}]}).json()["values"] == 1
+        assert client.post("/search", json={"query": "museum"}).json()["results"][0]["hits"] == []
+        assert problem(client.post("/remember", json={"values": [{"query": " ", "value": 1}]}), 422, "invalid")
 
 
 def test_what_has_no_memory_cannot_remember(client):

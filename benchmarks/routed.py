@@ -1,6 +1,6 @@
 """Does learning to route in a similarity graph save distance computations?
 
-    python benchmarks/routed.py DATA [--sets nfcorpus,scifact] [--rounds 4] [--k 10] [--store DIR]
+    python benchmarks/routed.py DATA [--sets nfcorpus,scifact] [--rounds 4] [--store DIR]
 
 After Baranchuk et al. 2019 (Learning to Route in Similarity Graphs), small: best-first search with a beam on the lowest
 layer of an HNSW graph, from its entry point, by learned representations instead of the vectors: ``x + A x + B mean of
@@ -8,7 +8,7 @@ the neighbors`` for vertices and ``q + C q`` for queries, with A, B and C from 0
 They learn by imitation: at every step of searches for training questions, the vertices of the queue that are fewest
 links from the nearest document should score highest. What the beam holds at the end is ranked by the vectors, which
 counts as computations too. Compared with the plain search on the same graph, and with faiss' own search from the upper
-layers. Shown is the computations of the test questions until a recall@k, interpolated. DATA has folders in BEIR's
+layers. Shown is the computations of the test questions until a recall@10, interpolated. DATA has folders in BEIR's
 layout; documents and questions are embedded by MiniLM. Prints Markdown.
 """
 
@@ -26,8 +26,8 @@ from rag import Pipeline, QueryBatch, SentenceTransformerEmbedder, Store
 from rag.eval.datasets.load import load_dataset
 from rag.retrievers import Dense
 
-M, STEPS, SCALE = 8, 40, 20.0
-BEAMS = (1, 2, 4, 6, 10, 16, 24, 40, 64, 100, 160)
+M, K, STEPS, SCALE = 8, 10, 40, 20.0
+BEAMS = (4, 6, 10, 16, 24, 40, 64, 100, 160)
 RECALLS = (0.8, 0.9, 0.95)
 
 
@@ -36,7 +36,6 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--sets", default="nfcorpus,scifact")
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--store", type=Path, default=None)
     given = parser.parse_args()
     store = None if given.store is None else Store(given.store)
@@ -44,10 +43,10 @@ def main() -> None:
         f"| set | search | {' | '.join(f'recall {recall:g}' for recall in RECALLS)} |\n|---|---|{'---|' * len(RECALLS)}"
     )
     for name in given.sets.split(","):
-        measure(given.data / name, given.rounds, given.k, store)
+        measure(given.data / name, given.rounds, store)
 
 
-def measure(path: Path, rounds: int, k: int, store: Store | None) -> None:
+def measure(path: Path, rounds: int, store: Store | None) -> None:
     dataset, embedder = load_dataset(path), SentenceTransformerEmbedder(MODEL)
     retriever = Dense(embedder=embedder)
     Pipeline(retriever=retriever).fit(dataset.corpus, store=store)
@@ -56,7 +55,7 @@ def measure(path: Path, rounds: int, k: int, store: Store | None) -> None:
         QueryBatch(dataset.split(split).queries, store=store).embeddings(embedder) for split in ("train", "test")
     )
     index, graph, entry = graph_of(vectors)
-    exact = np.argsort(-(test @ vectors.T), axis=1)[:, :k]
+    exact = np.argsort(-(test @ vectors.T), axis=1)[:, :K]
     rows = {"faiss, from the upper layers": by_faiss(index, test, exact)}
     rows["plain, lowest layer"] = curve(graph, entry, vectors, test, vectors, test, exact)
     learned = learn(graph, entry, vectors, train, rounds)
@@ -84,22 +83,22 @@ def graph_of(vectors: Any) -> tuple[Any, Any, int]:
 def by_faiss(index: Any, queries: Any, exact: Any) -> list[tuple[float, float]]:
     import faiss
 
-    points, k = [], exact.shape[1]
+    points = []
     for beam in BEAMS:
         faiss.cvar.hnsw_stats.reset()
-        keys = index.search(queries, k, params=faiss.SearchParametersHNSW(efSearch=max(beam, k)))[1]
+        keys = index.search(queries, K, params=faiss.SearchParametersHNSW(efSearch=max(beam, K)))[1]
         points.append((recall_of(keys, exact), faiss.cvar.hnsw_stats.ndis / len(queries)))
     return rising(points)
 
 
 def curve(graph: Any, entry: int, seen: Any, asked: Any, vectors: Any, queries: Any, exact: Any) -> Any:
-    points, k = [], exact.shape[1]
+    points = []
     for beam in BEAMS:
         keys, spent = [], 0
         for query, full in zip(asked, queries, strict=True):
-            held, scored, _ = search(graph, entry, seen, query, max(beam, k))
+            held, scored, _ = search(graph, entry, seen, query, max(beam, K))
             spent += scored + (0 if seen is vectors else len(held))
-            keys.append(held[np.argsort(-(vectors[held] @ full))][:k])
+            keys.append(held[np.argsort(-(vectors[held] @ full))][:K])
         points.append((recall_of(keys, exact), spent / len(queries)))
     return rising(points)
 
@@ -163,7 +162,7 @@ def learn(graph: Any, entry: int, vectors: Any, queries: Any, rounds: int) -> Ro
         seen, asked = routes(vectors), routes.of_queries(queries)
         examples = []
         for at, question in enumerate(chosen.tolist()):
-            for queue in search(graph, entry, seen, asked[question], 10, STEPS)[2]:
+            for queue in search(graph, entry, seen, asked[question], K, STEPS)[2]:
                 left = hops[at, queue]
                 if len(queue) > 1 and left.min() < left.max():
                     examples.append((question, np.array(queue), left == left.min()))
@@ -192,7 +191,7 @@ def learn(graph: Any, entry: int, vectors: Any, queries: Any, rounds: int) -> Ro
 
 def recall_of(keys: Any, exact: Any) -> float:
     return float(
-        np.mean([len({*map(int, mine)} & {*best.tolist()}) / len(best) for mine, best in zip(keys, exact, strict=True)])
+        np.mean([len({*map(int, mine)} & {*best.tolist()}) / K for mine, best in zip(keys, exact, strict=True)])
     )
 
 

@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--m", type=int, default=16)
     parser.add_argument("--ef-construction", type=int, default=40)
     given = parser.parse_args()
-    window_tree._GAIN = 1.0
+    window_tree._GAIN = 1.001
     queries = made(QUERIES, given.dimension, 2)
     tree = WindowTree(index=HNSW(m=given.m, ef_construction=given.ef_construction), after=1)
     _, spent = timed(partial(tree.build, made(given.n, given.dimension, 1)))

@@ -333,11 +333,9 @@ class QueryMemory(Retriever, Remembers):
         return batch.remember("cover", f"{first.fingerprint} {memory.identity}", compute)
 
     def _centroid(self, batch: QueryBatch, memory: _Memory) -> Any:
-        import scipy.sparse as sp
-
         assert self._encoder is not None
         judged, hidden = np.asarray(memory.judged.vectors), self._hidden(batch, memory)
-        return sp.csr_array(centroid_cosines(batch.embeddings(self._encoder), judged, memory.gains, hidden))
+        return _tidy(centroid_cosines(batch.embeddings(self._encoder), judged, memory.gains, hidden))
 
     def _popularity(self, batch: QueryBatch, memory: _Memory, positions: Ints) -> Floats:
         """log(1 + sum of gains) of documents, without hidden judgments, float32 [n, k]."""

@@ -95,7 +95,7 @@ class Answerable(Filter):
         super().fit(context)
         batch, candidates = context.training_run()
         relevant = self._relevant(batch, candidates, context)
-        right = relevant[:, : self.depth].any(axis=1)
+        right: Bools = np.asarray(relevant[:, : self.depth].any(axis=1), dtype=bool)
         taught, held = halves(len(right), context.seed)
         features = question_features(batch, candidates, self.passages)
         try:

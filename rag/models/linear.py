@@ -56,7 +56,7 @@ def _by_onednn(weight: Tensor, bias: Tensor, gelu: bool) -> Product | None:
     """The product by oneDNN; None where torch has none, or none by these names, which only its own compiler uses."""
     import torch
 
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return None
     try:
         packed = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)

@@ -115,11 +115,11 @@ def summed(cells: Ints, values: npt.NDArray[Any]) -> tuple[Ints, npt.NDArray[np.
         return np.empty(0, dtype=np.int64), np.empty(0)
     least, span = int(cells.min()), int(cells.max() - cells.min()) + 1
     if span <= _DENSE * len(cells):
-        sums = np.bincount(cells - least, values)
-        different = np.flatnonzero(sums)
+        sums = np.asarray(np.bincount(cells - least, values), dtype=np.float64)
+        different = np.flatnonzero(sums).astype(np.int64, copy=False)
         return different + least, sums[different]
     different, inverse = np.unique(cells, return_inverse=True)
-    sums = np.bincount(inverse, values)
+    sums = np.asarray(np.bincount(inverse, values), dtype=np.float64)
     return different[sums != 0], sums[sums != 0]
 
 

@@ -175,7 +175,9 @@ MAKERS = {
     "factory": lambda: dense(Factory("Flat")),
     "hybrid with max_sim": hybrid,
     "cur": lambda: whole_corpus(CUR),
-    "cur from anchors": lambda: whole_corpus(CUR, start="l2_greedy"),
+    "cur from anchors": lambda: whole_corpus(
+        CUR, start="l2_greedy", blend=0.75
+    ),  # by itself, it is kept as it was fitted
     "graph_adaptive": graph_adaptive,
     "keyed": lambda: keyed("max"),
     "keyed, pooled": lambda: keyed("log_sum_exp"),

@@ -130,13 +130,12 @@ def evaluate(
     notes = [] if fit else differences(pipeline, dataset, request.split)
     for note in notes:
         logger.warning("%s", note)
-
     search = _search(request, store, progress)
     measured = _measure(request, search, store, progress)
     diagnosis = _diagnose(request, search, measured)
     record = _describe(request, search, measured, diagnosis, notes, _untimed(request, search, store is not None))
 
-    observer, answers = search.observer, measured.answers
+    observer = search.observer
     evaluation = Evaluation(
         pipeline,
         record,
@@ -148,7 +147,7 @@ def evaluate(
         observer.attribution.ranks(),
         diagnosis.faults,
         observer.tops.all(),
-        answers.values if answers else {},
+        measured.answers.values if measured.answers else {},
     )
     if not judges:
         return evaluation

@@ -149,6 +149,7 @@ REQUIRED_IN_YAML: dict[tuple[str, str], Any] = {
     ("rerank", "scorer"): {"type": "max_sim", "embedder": MINILM},
     ("distilled", "scorer"): {"type": "max_sim", "embedder": MINILM},
     ("keyed", "keys"): [{"type": "text", "retriever": {"type": "bm25"}}],
+    ("image", "retriever"): {"type": "dense", "embedder": {"type": "image_text", "model": "some/model"}},
     **{
         (name, "retriever"): {"type": "bm25"}
         for name in ("decomposed", "graph_rank", "text", "title", "summary", "pseudo_queries")

@@ -69,7 +69,13 @@ def test_judgments_enter_a_kept_pipeline(rag_cli, tmp_path):
     arguments = ("remember", "kept", "--queries", "q.jsonl", "--qrels", "clicks.tsv")
     done = rag_cli(*arguments, "--weight", 0.3, "--json")
     assert done.code == 0
-    assert json.loads(done.out) == {"folder": "kept", "changed": 2, "queries": 1, "documents_missing": 1}
+    assert json.loads(done.out) == {
+        "folder": "kept",
+        "changed": 2,
+        "queries": 1,
+        "documents_missing": 1,
+        "values": 0,
+    }
     found = Pipeline.load(tmp_path / "kept").search("cholesterol")
     assert "2" in [hit.document.id for hit in found]
     (tmp_path / "q.jsonl").write_text('{"_id": "c", "text": "cholesterol"}\n')

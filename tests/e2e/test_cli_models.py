@@ -62,5 +62,6 @@ def test_local_language_models_are_among_them(tmp_path):
     from rag.summarizers import TransformersSummarizer
 
     path = tiny_models.causal(WORDS, tmp_path)
-    list(TransformersSummarizer(path, max_input=20, max_tokens=2, device="cpu").write([Source("return something")]))
+    writer = TransformersSummarizer(path, max_input=20, max_tokens=2, device="cpu")
+    list(writer.write([Source("1", "return something")]))
     assert ran()[path] == ("torch (transformers), float32",)

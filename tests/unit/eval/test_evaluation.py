@@ -78,6 +78,7 @@ def test_the_run_folder(evaluation: Evaluation, tmp_path: Path) -> None:
         "id": "returns",
         "title": "Returning goods",
         "grade": 2,
+        "link": "",
     }
     assert [hit.document.id for hit in evaluation.results[0]] == [one["id"] for one in rows[0]["returned"]]
 

@@ -254,7 +254,7 @@ def test_an_answer_of_citations_only_says_nothing():
         found = run(server, dataset({"warm": QUERIES["warm"]}), timed=False)
     values = {name: value for name, of in found.answers.items() for value in of.values()}
     assert {"token_recall": 0.0, "token_f1": 0.0, "exact_match": 0.0, "abstained": 0.0} | dict.fromkeys(
-        ("lexical_faithfulness", "citation_precision", "abstained_rightly")
+        ("lexical_faithfulness", "citation_precision", "abstained_rightly", "entropy")
     ) == values
 
 

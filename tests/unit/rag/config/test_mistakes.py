@@ -58,7 +58,7 @@ def test_every_mistake_is_told_in_one_run(mistakes):
         "p.yaml:8:7: retriever.retrievers.1: missing argument 'embedder' of 'dense'",
         "p.yaml:9:21: retriever.retrievers.1.index: unknown index 'hnws'; did you mean 'hnsw'? "
         "(valid: auto, factory, flat, hnsw, ivf_fastscan, ivf_flat, ivf_pq, lsh, milvus, nsg, pgvector, "
-        "rabitq, scalar_quantized, sharded, truncate)",
+        "rabitq, scalar_quantized, sharded, truncate, window_tree)",
         "p.yaml:10:14: retriever.retrievers.1.top_k: must be a valid integer, got 1.5",
         "p.yaml:11:7: retriever.retrievers.2: expected a retriever, a mapping such as {type: bm25}, got 'threshold'",
         "p.yaml:12:16: retriever.weights.1: must be greater than or equal to 0, got -1",

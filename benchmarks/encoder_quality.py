@@ -131,7 +131,7 @@ def cascade(dataset: Dataset, model: str, skip: str) -> None:
     for label, config in scorers.items():
         if is_skipped(label, skip):
             continue
-        stage = {"type": "rerank", "scorer": config, "budget": 50}
+        stage = {"type": "rerank", "scorer": config, "budget": 50, "scores": "scorer"}
         pipeline = {"type": "pipeline", "retriever": {"type": "bm25", "top_k": 50}, "stages": [stage]}
         values, seconds = measured(dataset, pipeline, None)
         base = values if base is None else base

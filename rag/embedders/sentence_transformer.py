@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
@@ -175,7 +176,7 @@ class SentenceTransformerEmbedder(TokenEmbedder):
         own = self._setting("sentence_bert_config.json", "max_seq_length")
         if own is None and self.max_length is None:
             own = getattr(self.encoder, "max_seq_length", None)
-        return min((limit for limit in (own, self.max_length) if limit is not None), default=None)
+        return min((limit for limit in (own, self.max_length) if limit is not None and limit < math.inf), default=None)
 
     @property
     def prompt_for_documents(self) -> str:

@@ -13,6 +13,9 @@ __all__ = ["check_length", "is_encoder_decoder", "model_limit"]
 _RELATIVE = frozenset({"t5", "mt5", "umt5", "longt5", "switch_transformers", "xlnet", "bloom", "deberta", "deberta-v2"})
 """Architectures that know distances, not positions: they read on beyond what they were trained on."""
 
+_TABLES = frozenset({"model2vec"})
+"""Architectures without positions, whose files give a length all the same: tables of token vectors."""
+
 _OFFSET = frozenset({"roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "xlm-roberta-xl", "data2vec-text"})
 """Architectures whose first two positions are taken: one of 514 reads 512 tokens."""
 
@@ -30,7 +33,7 @@ def model_limit(name: str, revision: str | None = None) -> int | None:
     """
     config = _config(name, revision)
     kind = config.get("model_type")
-    if kind in _RELATIVE:
+    if kind in _RELATIVE | _TABLES:
         return None
     for key in _POSITIONS:
         limit = config.get(key)

@@ -79,7 +79,9 @@ def test_a_table_of_tokens_is_an_encoder_too(tmp_path):
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     table = SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=8), Normalize()], device="cpu")
     table.save(str(tmp_path / "table"), create_model_card=False)
+    (tmp_path / "table" / "config.json").write_text('{"model_type": "model2vec", "seq_length": 1000000}')
     actual = embedder(str(tmp_path / "table"))
+    assert actual.window is None
     for texts in (UNUSUAL, []):
         expected = table.encode(texts, normalize_embeddings=True).reshape(-1, 8)
         np.testing.assert_allclose(actual.embed_documents(texts), expected, atol=2e-6)

@@ -8,6 +8,7 @@ from typing import Any
 from rag.candidates import Vectors
 from rag.errors import ConfigError, first_line
 from rag.progress import Progress, no_progress
+from rag.retrievers.indexes.clusters import repeated
 from rag.retrievers.indexes.faiss_index import FaissIndex
 from rag.retrievers.indexes.subset import Subset
 
@@ -35,7 +36,8 @@ class Factory(FaissIndex):
 
         try:
             index = faiss.index_factory(vectors.shape[1], self.description, faiss.METRIC_INNER_PRODUCT)
-            index.train(vectors)
+            # faiss writes beyond its buffers where OPQ has fewer vectors than dimensions.
+            index.train(repeated(vectors, vectors.shape[1]) if "OPQ" in self.description else vectors)
         except RuntimeError as error:
             raise self._refused(error) from None
         return index

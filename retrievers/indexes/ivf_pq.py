@@ -66,4 +66,5 @@ class IVFPQ(ClusteredCodes):
             turn.pq = quantizer
         else:
             turn = faiss.RemapDimensionsTransform(dimension, even, False)  # zeros at the end
-        return trained_quietly(ivf, repeated(vectors, 256), faiss.IndexPreTransform(turn, ivf))
+        least = max(256, dimension) if self.opq else 256  # faiss writes beyond its buffers where OPQ has fewer
+        return trained_quietly(ivf, repeated(vectors, least), faiss.IndexPreTransform(turn, ivf))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -458,3 +460,22 @@ def test_auto_says_what_it_picked_and_keeps_it(tmp_path, caplog):
     again = Auto(memory_mib=0.001)
     again.load_state(tmp_path, CONTEXT)
     assert index.picked.spec.to_config() == again.picked.spec.to_config()
+
+
+FEWER_THAN_DIMENSIONS = """
+import numpy as np
+from rag.retrievers import IVFPQ, Factory
+
+vectors = np.random.default_rng(0).normal(size=(100, 264)).astype(np.float32)
+vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+for index in (IVFPQ(n_parts=8), Factory("OPQ8_64,IVF2,PQ8x4fs")):
+    for _ in range(2):
+        index.build(vectors)
+    assert np.mean(index.search(vectors, 1)[0][:, 0] == np.arange(100)) > 0.5
+"""
+
+
+def test_fewer_vectors_than_dimensions_turn_without_harm():
+    """faiss corrupts its memory there, so a process of its own."""
+    done = subprocess.run([sys.executable, "-c", FEWER_THAN_DIMENSIONS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -20,7 +20,7 @@ import numpy as np
 import optuna
 from decomposed import MODEL
 from graph_rank import sampled
-from sweep_replay import SHOWN, best_in_cells, hypervolume, trajectory
+from sweep_replay import SHOWN, archived, trajectory
 
 from rag import Pipeline, QueryBatch, Store
 from rag.config.source import node_from_python
@@ -154,27 +154,8 @@ def print_best(name: str, space: Space, table: dict[Key, tuple[float, float, flo
 def print_archives(name: str, space: Space, table: dict[Key, tuple[float, float, float]], seeds: int) -> None:
     slowest = -min(row[2] for row in table.values())
     values = {key: (row[0], 1 + row[2] / slowest) for key, row in table.items()}  # saved share of the slowest's time
-    every = np.array(list(values.values()))
-    bounds = np.quantile(every[:, 1], [0.2, 0.4, 0.6, 0.8])
-    best = best_in_cells(every, bounds)
     for label, sampler in ARCHIVES.items():
-        rows = []
-        for seed in range(seeds):
-            study = optuna.create_study(directions=["maximize", "maximize"])
-            seen: dict[Key, tuple[float, float]] = {}
-            for asked in range(300):
-                if len(seen) == 30:
-                    break
-                study.sampler = sampler.optuna(space, seed=seed, n_begun=asked)
-                trial = study.ask()
-                key = frozenset(space.suggest(trial).items())
-                seen[key] = values[key]
-                study.tell(trial, values[key])
-            tried = np.array(list(seen.values()))
-            rows.append([np.mean(best_in_cells(tried, bounds) / best), hypervolume(tried) / hypervolume(every)])
-        mean, error = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1) / np.sqrt(seeds)
-        cells = " | ".join(f"{m:.4f} ± {e:.4f}" for m, e in zip(mean, error, strict=True))
-        print(f"| {name} | {label} | {cells} |", flush=True)
+        print(f"| {name} | {label} | {archived(sampler, space, values, seeds)} |", flush=True)
 
 
 if __name__ == "__main__":

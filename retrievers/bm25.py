@@ -36,9 +36,9 @@ logger = logging.getLogger("rag.bm25")
 _PRESETS = {"anserini": (0.9, 0.4), "lucene": (1.2, 0.75), "bm25s": (1.5, 0.75)}
 """k1 and b."""
 
-_MOST_TURNED = 20_000_000
-"""Frequencies that are kept by passage, too, for feedback: 100 MB. Of more, the words of trusted passages are cut out
-of their texts again, which takes each question a millisecond.
+_MOST_TRANSPOSED = 20_000_000
+"""Frequencies that are kept transposed, by passage, too, for feedback: 100 MB. Of more, the words of trusted passages
+are cut out of their texts again, which takes each question a millisecond.
 """
 
 
@@ -103,7 +103,7 @@ class BM25(TakesFeedback):
         self._vocabulary: Vocabulary | None = None
         self._word_counts: WordCounts | None = None
         self._made: InvertedIndex | None = None
-        self._turned: Any = None
+        self._transposed: Any = None
         self._passages: Passages | None = None
         self._notes: tuple[str, ...] = ()
         self._language = check_language(language)
@@ -230,15 +230,15 @@ class BM25(TakesFeedback):
 
     def _words_in(self, trusted: Candidates) -> tuple[Any, Ints, Candidates]:
         """Words by passage, CSR array [passages, words], the passages' lengths, and the candidates by their rows there:
-        the frequencies turned round once, or the texts cut again where that would take much memory.
+        the frequencies transposed once, or the texts cut again where that would take much memory.
         """
         import scipy.sparse
 
         counts = self._fitted()
-        if counts.table.nnz <= _MOST_TURNED:
-            if self._turned is None:
-                self._turned = counts.table.T.tocsr()
-            return self._turned, counts.lengths, trusted
+        if counts.table.nnz <= _MOST_TRANSPOSED:
+            if self._transposed is None:
+                self._transposed = counts.table.T.tocsr()
+            return self._transposed, counts.lengths, trusted
         assert self._passages is not None
         passages, rows = np.unique(trusted.passages[trusted.mask], return_inverse=True)
         words, lengths = self._words().count(self._passages.texts(passages))
@@ -318,10 +318,10 @@ class BM25(TakesFeedback):
         self._set(WordCounts(table, lengths), context.passages)
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"_made": None, "_turned": None}  # computed again
+        return super().__getstate__() | {"_made": None, "_transposed": None}  # computed again
 
     def _set(self, counts: WordCounts, passages: Passages) -> None:
-        self._word_counts, self._passages, self._made, self._turned = counts, passages, None, None
+        self._word_counts, self._passages, self._made, self._transposed = counts, passages, None, None
 
     def _fitted(self) -> WordCounts:
         if self._word_counts is None:

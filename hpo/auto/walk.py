@@ -99,8 +99,8 @@ def walk(
     The parameter with the largest expected gain a second comes next: the gain is what such a parameter usually brings,
     the time that of trials that changed it, before any of those that did as much. Values that have an order are climbed
     in both directions from the present one, others are all tried. The best is kept when it is better than what there
-    was by a one-sided paired t-test at 5 %, so that what is simpler stays where nobody can tell. (One standard error,
-    16 %, was not enough: feedback won as much on 26 questions of cacm, and lost on 26 others.)
+    was by a one-sided paired t-test at 5 %, so that what is simpler stays where nobody can tell. (One standard error
+    is a level of 16 %, and a dozen of changes are tried.)
 
     Args:
         space: The parameters to change; the walk begins at its start.
@@ -119,7 +119,7 @@ def walk(
         return result
     result.best = best = first
     clock = _Clock(first, goal)
-    sure = _sure(len(first.values[goal.metric]))
+    critical = _critical_value(len(first.values[goal.metric]))
     spent = sum(run.seconds for run in trials.values() if run is not None)
     turns: dict[str, int] = {}
     decided: dict[str, int] = {}
@@ -162,7 +162,7 @@ def walk(
                 continue
             winner = max(tried, key=lambda run: _gain(run, best, goal)[0])
             gain, error = _gain(winner, best, goal)
-            wins = gain > sure * error
+            wins = gain > critical * error
             before, after = point.get(parameter.name), winner.point.get(parameter.name)
             took = sum(run.seconds for run in tried)
             result.steps.append(Step(parameter.name, before, after, gain, error, wins, took, len(tried)))
@@ -192,8 +192,8 @@ def _gain(trial: Finished, best: Finished, goal: Objective) -> tuple[float, floa
     return float(difference.mean()), float(difference.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
 
 
-def _sure(n: int) -> float:
-    """Standard errors that a mean of ``n`` paired differences has to be above 0."""
+def _critical_value(n: int) -> float:
+    """Standard errors that the mean of ``n`` paired differences has to be above 0, by Student's t at ``_LEVEL``."""
     from scipy.special import stdtrit
 
     return float(stdtrit(n - 1, 1 - _LEVEL)) if n > 1 else 0.0

@@ -71,11 +71,11 @@ def test_bm25_finds_what_shares_words_with_what_was_found():
     assert 3 not in again.documents[0].tolist()
 
 
-def test_words_are_those_of_the_texts_where_they_are_too_many_to_turn_round(monkeypatch):
+def test_words_are_those_of_the_texts_where_they_are_too_many_to_transpose(monkeypatch):
     batch = QueryBatch([Query("q", "statin heart"), Query("r", "garden")])
     feedback = fitted(Feedback(target=BM25(), documents=3))
     turned = feedback.retrieve(batch)
-    monkeypatch.setattr("rag.retrievers.bm25._MOST_TURNED", 0)
+    monkeypatch.setattr("rag.retrievers.bm25._MOST_TRANSPOSED", 0)
     cut = feedback.retrieve(QueryBatch(batch.queries))
     assert cut.documents.tolist() == turned.documents.tolist()
     np.testing.assert_allclose(turned.scores, cut.scores, rtol=1e-5)

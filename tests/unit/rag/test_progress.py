@@ -32,7 +32,7 @@ def test_rate_and_time_left_are_told(every, capsys):
     with lines("embedding", 4000) as advance:
         advance(1000)
         time.sleep(0.3)
-    line = capsys.readouterr().err.splitlines()[-1]
+    line = next(line for line in capsys.readouterr().err.splitlines() if "of 4,000," in line)
     assert line.startswith("embedding: 1,000 of 4,000, ")
     assert line.endswith("/s, 0 s left")
 

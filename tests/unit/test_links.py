@@ -47,8 +47,6 @@ def test_paths_that_are_named_exist(page: Path) -> None:
 
 
 def test_the_install_page_names_every_extra() -> None:
-    import tomllib
-
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
     assert [extra for extra in extras if extra not in ("test", "docs", "dev") and f"`{extra}`" not in page] == []

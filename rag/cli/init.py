@@ -43,8 +43,10 @@ def init(
         echo(f"next: rag eval {folder / 'pipeline.yaml'} --dataset {folder / 'data'}")
         return
     from rag.corpus.readers import read_corpus
+    from rag.templates import check_empty
     from rag.templates.project import write_project
 
+    check_empty(folder)
     documents = read_corpus(corpus)
     written, n_questions = write_project(folder, corpus, documents)
     for path in written:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rag.errors import DataError, cannot_be
 
-__all__ = ["write_gallery", "write_starter"]
+__all__ = ["check_empty", "write_gallery", "write_starter"]
 
 _HERE = Path(__file__).parent
 
@@ -30,9 +30,18 @@ def write_gallery(folder: Path) -> list[Path]:
     return _copied(_HERE / "gallery", folder)
 
 
-def _copied(source: Path, folder: Path) -> list[Path]:
+def check_empty(folder: Path) -> None:
+    """Check that a folder is new or empty.
+
+    Raises:
+        DataError: The folder has something in it.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder}: exists and is not empty; nothing was written")
+
+
+def _copied(source: Path, folder: Path) -> list[Path]:
+    check_empty(folder)
     with cannot_be("written", folder, DataError):
         shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     return sorted(path for path in folder.rglob("*") if path.is_file())

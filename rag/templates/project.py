@@ -11,6 +11,7 @@ from typing import Any
 
 from rag.corpus.corpus import Corpus
 from rag.errors import DataError, cannot_be
+from rag.templates import check_empty
 
 __all__ = ["write_project"]
 
@@ -23,7 +24,7 @@ _PIPELINE = """\
 # Words and vectors, fused.
 # Check it:      rag check pipeline.yaml        What it needs here: rag doctor pipeline.yaml
 # Measure it:    rag eval pipeline.yaml --dataset dataset.yaml
-# Improve it:    rag tune pipeline.yaml --auto --dataset dataset.yaml --budget 10m   (with 50 questions or more)
+# Improve it:    rag tune pipeline.yaml --auto --dataset dataset.yaml --budget 10m   (with 50 real questions or more)
 # Keep an index: rag index pipeline.yaml --corpus {corpus} --out index
 # Ask, serve:    rag search index "..."         rag serve index
 type: pipeline
@@ -64,8 +65,7 @@ def write_project(folder: Path, source: Path, corpus: Corpus) -> tuple[list[Path
     Raises:
         DataError: The folder has something in it, or cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(f"{folder}: exists and is not empty; nothing was written")
+    check_empty(folder)
     questions = _titles(corpus)
     quoted = json.dumps(str(source.absolute()), ensure_ascii=False)
     texts = {

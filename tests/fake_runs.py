@@ -236,9 +236,9 @@ def _metrics(queries: list[dict[str, Any]]) -> dict[str, Any]:
             "relevant": 2 * n,
             "measure": MEASURES[0],
             "stages": [
-                {"name": "retriever", "found": 2 * n - 9, "recall": 0.954, "lost": 8, "oracle": 0.97},
-                {"name": "stages.0 rerank", "found": 2 * n - 12, "recall": 0.931, "lost": 3, "oracle": 0.94},
-                {"name": "stages.1 threshold", "found": n, "recall": 0.52, "lost": n - 12, "oracle": 0.71},
+                {"name": "retriever", "left": 2 * n - 9, "recall": 0.954, "lost": 8, "oracle": 0.97},
+                {"name": "stages.0 rerank", "left": 2 * n - 12, "recall": 0.931, "lost": 3, "oracle": 0.94},
+                {"name": "stages.1 threshold", "left": n, "recall": 0.52, "lost": n - 12, "oracle": 0.71},
             ],
             "not_in_corpus": 1,
         },

@@ -43,7 +43,7 @@ def test_every_relevant_document_that_is_not_returned_has_a_stage_to_blame():
     assert lost["relevant"] == 6
     assert lost["not_in_corpus"] == 1
     assert [one["name"] for one in lost["stages"]] == ["retriever", "stages.0 rerank", "stages.1 threshold"]
-    left = [one["found"] for one in lost["stages"]]
+    left = [one["left"] for one in lost["stages"]]
     assert left[0] == 4
     assert sorted(left, reverse=True) == left
     assert left[-1] == sum(d in returned[q] for q, d in relevant)

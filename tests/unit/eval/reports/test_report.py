@@ -402,7 +402,7 @@ def test_a_document_that_the_corpus_lacks_is_lost_at_no_stage(tmp_path: Path) ->
 
 
 def test_a_single_stage_has_a_table_and_no_figure(tmp_path: Path) -> None:
-    stage = {"name": "retriever", "found": 1, "recall": 0.5, "lost": 1, "oracle": 0.5}
+    stage = {"name": "retriever", "left": 1, "recall": 0.5, "lost": 1, "oracle": 0.5}
     found = {"relevant": 2, "measure": MEASURES[0], "stages": [stage], "not_in_corpus": 0}
     html = render_report(write_fake_run(tmp_path, attribution=found))
     assert "plot-recall" not in html

@@ -174,7 +174,7 @@ class MissingExtraError(RagError):
     """An optional dependency that is not installed.
 
     Args:
-        feature: What that needs it.
+        feature: What needs it, in words.
         package: The package that is missing.
         extra: The extra of this distribution that installs it.
     """

@@ -42,11 +42,11 @@ def test_it_writes_over_nothing(rag, tmp_path):  # noqa: F811
 
 
 def test_doctor_says_what_there_is(rag, tmp_path):  # noqa: F811
-    found = {finding["name"]: finding for finding in json.loads(rag("doctor", "--json").out)}
-    assert found["version"]["text"].startswith("rag-pipelines 0.1.0, Python 3.")
-    assert found["extra quickstart"]["state"] == "ok"
-    assert found["store"]["state"] == "ok"
-    assert "models run on" in found["processor"]["text"]
+    findings = {finding["name"]: finding for finding in json.loads(rag("doctor", "--json").out)}
+    assert findings["version"]["text"].startswith("rag-pipelines 0.1.0, Python 3.")
+    assert findings["extra quickstart"]["state"] == "ok"
+    assert findings["store"]["state"] == "ok"
+    assert "models run on" in findings["processor"]["text"]
 
 
 def test_doctor_looks_for_the_models_and_servers_of_a_pipeline(rag, tmp_path, monkeypatch):  # noqa: F811
@@ -66,14 +66,14 @@ def test_doctor_looks_for_the_models_and_servers_of_a_pipeline(rag, tmp_path, mo
         )
         said = rag("doctor", "p.yaml", "--json")
     assert said.code == 1, said.err
-    found = {finding["name"]: finding for finding in json.loads(said.out)}
-    assert found["retriever.index.url"] == {
+    findings = {finding["name"]: finding for finding in json.loads(said.out)}
+    assert findings["retriever.index.url"] == {
         "name": "retriever.index.url",
         "state": "ok",
         "text": f"127.0.0.1:{port} accepts connections",
     }
-    assert found["model nobody/nothing"]["state"] == "problem"
-    assert "shadows the package" in found["package"]["text"]
+    assert findings["model nobody/nothing"]["state"] == "problem"
+    assert "shadows the package" in findings["package"]["text"]
     assert "secret" not in said.out
     again = {finding["name"]: finding for finding in json.loads(rag("doctor", "p.yaml", "--json").out)}
     assert again["retriever.index.url"]["state"] == "problem"

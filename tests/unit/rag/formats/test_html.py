@@ -23,9 +23,9 @@ def test_navigation_is_left_out_and_content_stays():
     <nav><ul><li>Home</ul></nav><div class="breadcrumbs">Home / Help</div>
     <div id="content"><h1>Returns</h1><p>Within 30 days.</p><aside>Ads</aside></div>
     <div class="sidebar">More</div><script>var x;</script><footer>(c)</footer></body></html>"""
-    found = read(page)
-    assert found.text == "# Returns\n\nWithin 30 days."
-    assert found.metadata == {"title": "Returns", "language": "en", "url": "https://x.org/returns", "author": "Ann"}
+    document = read(page)
+    assert document.text == "# Returns\n\nWithin 30 days."
+    assert document.metadata == {"title": "Returns", "language": "en", "url": "https://x.org/returns", "author": "Ann"}
 
 
 def test_a_title_right_before_the_content_belongs_to_it():
@@ -91,9 +91,9 @@ def test_the_title_is_put_first_where_no_heading_says_it():
 
 
 def test_elements_too_deep_keep_their_words():
-    found = read("<p>top</p>" + "<div>" * 5000 + "bottom" + "</div>" * 5000)
-    assert found.text == "top\n\nbottom"
-    assert found.counts == {"markup_deep": 1}
+    document = read("<p>top</p>" + "<div>" * 5000 + "bottom" + "</div>" * 5000)
+    assert document.text == "top\n\nbottom"
+    assert document.counts == {"markup_deep": 1}
 
 
 def test_large_pages_are_read():
@@ -115,9 +115,9 @@ JAPANESE = "<p>これは日本語の文章です。検索の索引を作りま�
     ],
 )
 def test_encodings_that_pages_have_whatever_they_say(encoding, declared, guessed):
-    found = read(f"<meta charset='{declared}'>{JAPANESE * 3}".encode(encoding))
-    assert "これは日本語の文章です" in found.text
-    assert ("encodings_guessed" in found.counts) == guessed
+    document = read(f"<meta charset='{declared}'>{JAPANESE * 3}".encode(encoding))
+    assert "これは日本語の文章です" in document.text
+    assert ("encodings_guessed" in document.counts) == guessed
 
 
 def test_latin_pages_and_a_named_encoding():

@@ -17,8 +17,8 @@ def read(name: str, content: str | bytes) -> list:
 
 
 def test_front_matter_becomes_metadata():
-    (found,) = read("x.md", "---\ntitle: A\ntags: [x, y]\ndate: 2024-05-01\n---\n# B\n")
-    assert (found.text, found.metadata) == ("# B\n", {"title": "A", "tags": ["x", "y"], "date": "2024-05-01"})
+    (document,) = read("x.md", "---\ntitle: A\ntags: [x, y]\ndate: 2024-05-01\n---\n# B\n")
+    assert (document.text, document.metadata) == ("# B\n", {"title": "A", "tags": ["x", "y"], "date": "2024-05-01"})
     (broken,) = read("x.md", "---\n: [\n---\ntext")
     assert (broken.text, broken.metadata) == ("---\n: [\n---\ntext", {})
 

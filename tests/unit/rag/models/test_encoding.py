@@ -134,17 +134,17 @@ def test_queries_are_read_once_for_vectors_and_tokens(tmp_path, monkeypatch):
 def test_threads_may_encode_at_once(tmp_path):
     encoder = load_sentence_encoder(build("bert", tmp_path), device="cpu")
     expected = encoder.encode(TEXTS, Reading(query=False)).vectors
-    found = [None] * 4
+    encoded = [None] * 4
 
     def work(number):
-        found[number] = encoder.encode(TEXTS, Reading(query=False)).vectors
+        encoded[number] = encoder.encode(TEXTS, Reading(query=False)).vectors
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for vectors in found:
+    for vectors in encoded:
         np.testing.assert_array_equal(vectors, expected)
 
 

@@ -72,7 +72,7 @@ def test_several_questions_and_what_each_has_of_its_own(client):
         "queries": ["apples", {"query": "red rot", "top_k": 1}, {"query": "red yellow", "filter": {"year": 2001}}],
         "top_k": 5,
     }
-    assert [len(found) for found in ids(client.post("/search", json=asked))] == [1, 1, 1]
+    assert [len(hits) for hits in ids(client.post("/search", json=asked))] == [1, 1, 1]
     assert ids(client.post("/search", json=asked))[2] == ["b/../c"]
 
 

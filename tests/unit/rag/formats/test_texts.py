@@ -79,6 +79,21 @@ def test_mail_in_html_with_an_attachment():
     assert (note.part, note.text.strip()) == ("n.md", "# Note")
 
 
+@pytest.mark.parametrize(
+    ("header", "field", "value"),
+    [
+        ("From: Ann <a@[", "author", "Ann <a@["),
+        ("To: :;@", "to", ":;@"),
+        ("Message-ID: <a@[", "message_id", "<a@["),
+        ("In-Reply-To: <>", "in_reply_to", "<>"),
+    ],
+)
+def test_mail_keeps_headers_written_against_the_rules(header, field, value):
+    (mail,) = read("x.eml", f"Subject: S\n{header}\nDate: yesterday\n\nHello\n")
+    assert (mail.metadata[field], mail.text) == (value, "# S\n\nHello")
+    assert ("date" in mail.metadata, mail.counts) == (False, {"dates_unreadable": 1})
+
+
 def test_code_by_function(monkeypatch):
     source = "package x\n\n// Add adds.\nfunc Add(a int) int {\n\treturn a\n}\n\ntype T struct {\n\tA int\n}\n"
     (go,) = read("x.go", source)

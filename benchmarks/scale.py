@@ -97,7 +97,7 @@ class Spent:
 
 
 def labeled(n: int) -> dict[str, np.ndarray]:
-    """Which rows pass each condition, bool [n]: all, and random ones that ``f0`` to ``f3`` mark."""
+    """Which rows pass each condition, bool [n]: all, and random ones that ``f0`` to ``f3`` position."""
     draw = np.random.default_rng(3)
     shares = {"all": 1.0, "50 %": 0.5, "10 %": 0.1, "1 %": 0.01, ".1 %": 0.001}
     return {name: draw.random(n) < share for name, share in shares.items()}
@@ -105,7 +105,7 @@ def labeled(n: int) -> dict[str, np.ndarray]:
 
 def metadata_of(labels: dict[str, np.ndarray], row: int) -> dict[str, bool]:
     """The fields of a row."""
-    return {f"f{mark}": bool(mask[row]) for mark, mask in enumerate(list(labels.values())[1:])}
+    return {f"f{position}": bool(mask[row]) for position, mask in enumerate(list(labels.values())[1:])}
 
 
 def passages_of(labels: dict[str, np.ndarray]) -> Passages:
@@ -116,8 +116,8 @@ def passages_of(labels: dict[str, np.ndarray]) -> Passages:
 
 def conditions(labels: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray, dict[str, bool] | None]]:
     """Each condition by its name, the rows that pass, and how it is asked."""
-    for mark, (name, mask) in enumerate(labels.items()):
-        yield name, mask, {f"f{mark - 1}": True} if mark else None
+    for position, (name, mask) in enumerate(labels.items()):
+        yield name, mask, {f"f{position - 1}": True} if position else None
 
 
 def postgres(n: int, storage: str) -> None:
@@ -300,11 +300,11 @@ def milvus(n: int) -> None:
 
 
 if __name__ == "__main__":
-    task, number, *rest = sys.argv[1:]
-    if task == "postgres":
+    part, number, *rest = sys.argv[1:]
+    if part == "postgres":
         postgres(int(number), rest[0] if rest else "vector")
-    elif task == "langchain":
+    elif part == "langchain":
         with server() as process:
             langchain(int(number), " ".join(rest), process)
     else:
-        {"milvus": milvus}[task](int(number))
+        {"milvus": milvus}[part](int(number))

@@ -67,7 +67,7 @@ def stream(n: int) -> None:
         for path, part in pipe.spec.walk():
             if path == "retriever.index":
                 part.save_state(Path(name))
-        size = sum(file.stat().st_size for file in Path(name).iterdir()) / 2**20
+        size = sum(path.stat().st_size for path in Path(name).iterdir()) / 2**20
     hit = pipe.search("text number 77")[0]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     print(
@@ -122,5 +122,5 @@ def ray(n: int) -> None:
 
 
 if __name__ == "__main__":
-    task, number = sys.argv[1:]
-    {"stream": stream, "embed": embed, "ray": ray}[task](int(number))
+    part, number = sys.argv[1:]
+    {"stream": stream, "embed": embed, "ray": ray}[part](int(number))

@@ -97,7 +97,7 @@ class Spent:
 
 
 def labeled(n: int) -> dict[str, np.ndarray]:
-    """Which rows pass each condition, bool [n]: all, and random ones that ``f0`` to ``f3`` position."""
+    """Which rows pass each condition, bool [n]: all, and random ones that ``f0`` to ``f3`` mark."""
     draw = np.random.default_rng(3)
     shares = {"all": 1.0, "50 %": 0.5, "10 %": 0.1, "1 %": 0.01, ".1 %": 0.001}
     return {name: draw.random(n) < share for name, share in shares.items()}

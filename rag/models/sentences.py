@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rag.candidates import Ints, Vectors
-from rag.models.batching import TokenProgress, default_budget, token_batches
+from rag.models.batching import WeightedProgress, default_budget, token_batches
 from rag.models.bert import BertForward
 from rag.models.forwards import Backend, Body, Forwards
 from rag.models.precision import Precision, exclusive, inference
@@ -122,7 +122,7 @@ class SentenceEncoder:
             vectors = np.empty((len(texts), dimension), dtype=np.float32)
             kept: list[Any] | None = [None] * len(texts) if tokens else None
             budget = how.budget or default_budget(self.model.device.type)
-            progress = TokenProgress(read.lengths, advance)
+            progress = WeightedProgress(read.lengths, advance)
             for rows in token_batches(read.lengths, budget, how.most):
                 vectors[rows], hidden = read.batch(rows, tokens)
                 if kept is not None:

@@ -16,7 +16,7 @@ from rag.models import (
     load_sentence_transformer,
     ran,
 )
-from rag.models.batching import TokenProgress, token_batches
+from rag.models.batching import WeightedProgress, token_batches
 from rag.models.bert import BertForward
 from tests import tiny_models
 
@@ -162,11 +162,23 @@ def test_batches_hold_what_the_budget_allows_and_every_text_once():
 
 def test_progress_counts_texts_by_their_tokens():
     said = []
-    progress = TokenProgress([100, 100, 1, 1, 1, 1], said.append)
+    progress = WeightedProgress([100, 100, 1, 1, 1, 1], said.append)
     for rows in token_batches([100, 100, 1, 1, 1, 1], 100):
         progress.done(rows)
     assert said == [2, 3, 1]
     assert sum(said) == 6
+
+
+def test_progress_of_blocks_that_count_their_own_texts():
+    said = []
+    progress = WeightedProgress([9, 9, 1, 1], said.append)
+    advance = progress.inside([0, 1])
+    advance(1)
+    assert said == [1]  # 9 of 20
+    progress.done_until(2)  # the second was not counted
+    assert said == [1, 2]  # 18 of 20
+    progress.inside([2, 3])(2)
+    assert said == [1, 2, 1]
 
 
 # -- pairs ---------------------------------------------------------------------------------------------------------

@@ -28,8 +28,9 @@ def init(
         echo(f"next: rag eval {folder / 'pipeline.yaml'} --dataset {folder / 'data'}")
         return
     from rag.corpus.readers import read_corpus
-    from rag.templates.project import write_project
+    from rag.templates.project import check_empty, write_project
 
+    check_empty(folder)  # before all documents are read
     documents = read_corpus(corpus)
     written, n_questions = write_project(folder, corpus, documents)
     for path in written:
@@ -40,4 +41,5 @@ def init(
         echo(f"next: rag eval {folder / 'pipeline.yaml'} --dataset {folder / 'dataset.yaml'}")
     else:
         echo(f"{len(documents)} documents without titles: write questions into {folder / 'questions.csv'} to measure")
-    echo(f"or:   rag index {folder / 'pipeline.yaml'} --corpus {corpus} --out {folder / 'index'}")
+    for name, out, cost in (("words", "words-index", "seconds"), ("pipeline", "index", "minutes, for vectors")):
+        echo(f"or:   rag index {folder / name}.yaml --corpus {corpus} --out {folder / out}   ({cost})")

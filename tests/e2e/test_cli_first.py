@@ -26,10 +26,22 @@ def test_a_project_on_ones_own_folder_can_be_measured_at_once(rag, tmp_path):  #
     rows = list(csv.DictReader((tmp_path / "project" / "questions.csv").read_text(encoding="utf-8").splitlines()))
     assert [(row["question"], row["answer_in"]) for row in rows] == [("Returns", "returns.md")]
     assert rag("check", "project/pipeline.yaml").code == 0
-    without_models = ("--set", "retriever={type: bm25}", "--set", "chunker={type: none}")
-    measured = rag("eval", "project/pipeline.yaml", "--dataset", "project/dataset.yaml", *without_models, "--json")
+    measured = rag("eval", "project/words.yaml", "--dataset", "project/dataset.yaml", "--json")
     assert measured.code == 0, measured.err
     assert json.loads(measured.out)["measures"]["nDCG@10"]["mean"] == 1.0
+    indexed = "rag index project/words.yaml --corpus docs --out project/words-index"
+    assert indexed in said.out
+    rag(*indexed.split()[1:])
+    assert "returns.md" in rag("search", "project/words-index", "send goods back").out
+
+
+def test_a_project_on_a_table(rag, tmp_path):  # noqa: F811
+    (tmp_path / "pages.csv").write_text("id,text\na,Cats sleep.\nb,Dogs bark.\n")
+    said = rag("init", "project", "--corpus", "pages.csv")
+    assert "2 documents without titles: write questions into project/questions.csv to measure" in said.out
+    assert rag("check", "project/pipeline.yaml").code == 0
+    rag("index", "project/words.yaml", "--corpus", "pages.csv", "--out", "index")
+    assert rag("search", "index", "bark").out.startswith(" 1. b ")
 
 
 def test_it_writes_over_nothing(rag, tmp_path):  # noqa: F811

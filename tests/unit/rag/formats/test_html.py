@@ -85,6 +85,17 @@ def test_no_end_tags_no_head_no_html():
     assert from_html("just words & more").text == "just words & more"
 
 
+def test_of_several_first_headings_the_title_is_that_of_the_head_or_the_head_itself():
+    page = "<title>{}</title><h1>1. Summary</h1><p>a<h6>deep</h6><p>b<h1>2. Vacuum</h1><p>c"
+    numbered = "# SQLite Autoincrement\n\n## 1. Summary\n\na\n\n###### deep\n\nb\n\n## 2. Vacuum\n\nc"
+    document = read(page.format("SQLite Autoincrement"))
+    assert (document.metadata["title"], document.text) == ("SQLite Autoincrement", numbered)
+    document = read(page.format("2. Vacuum - SQLite"))
+    assert (document.metadata["title"], document.text[:12]) == ("2. Vacuum", "# 1. Summary")
+    document = read("<title>Home</title><h1>Returns</h1><p>a")  # a single one knows better
+    assert (document.metadata["title"], document.text) == ("Returns", "# Returns\n\na")
+
+
 def test_the_title_is_put_first_where_no_heading_says_it():
     assert markdown("<title>Setup</title><p>text") == "# Setup\n\ntext"
     assert markdown("<title>8.1.\u00a0Types</title><h2>8.1.\u00a0Types</h2><p>text") == "## 8.1. Types\n\ntext"

@@ -68,6 +68,19 @@ def test_tables_in_html_within_markdown():
     assert read("x.ipynb", json.dumps(notebook))[0].text == "| A | B |\n| --- | --- |\n| 1 | 2 |\n"
 
 
+def test_text_that_is_markup_is_read_as_such():
+    manual = (
+        "git-x(1)\n========\n\n[[issues]]\nISSUES\n------\n[verse]\nSee linkgit:git-config[1] and linkgit:git[1].\n"
+    )
+    (document,) = read("git-x.txt", manual)
+    assert document.text == "# git-x(1)\n\n## ISSUES\n\nSee git-config(1) and git(1)."
+    assert document.metadata["title"] == "git-x(1)"
+    page = "Title\n=====\n\n.. note:: Careful.\n\nSee :ref:`x` and :ref:`y`.\n"
+    assert read("page.txt", page)[0].text.startswith("# Title\n")
+    plain = "Title\n=====\n\nSee [[a]] and link:x.\n"
+    assert read("plain.txt", plain)[0].text == plain
+
+
 def test_mail_in_html_with_an_attachment():
     parts = (
         "From: a@x\nSubject: S\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=B\n\n--B\nContent-Type: text/html\n\n"

@@ -21,6 +21,13 @@ __all__ = ["add_handlers"]
 
 _MISTAKES = 10
 """Mistakes of one body that are listed."""
+_WORDS = {
+    " after validation": "",
+    "a valid dictionary or object to extract fields from": "an object",
+    "a valid dictionary": "an object",
+    "a valid ": "a ",
+}
+"""Pydantic's words, and ours."""
 _CODES = {400: "malformed", 404: "no-such-path", 405: "method", 413: "too-large", 415: "media-type"}
 
 
@@ -71,14 +78,11 @@ def _detail(mistake: dict[str, Any], body: Any) -> str:
     if mistake["type"] == "missing":
         return "is missing"
     said = re.sub(r"^\w+ should ", "must ", str(mistake["msg"]).removeprefix("Value error, "))
-    said = (
-        said.replace(" after validation", "")
-        .replace("a valid dictionary or object to extract fields from", "an object")
-        .replace("a valid ", "a ")
-    )
+    for words, ours in _WORDS.items():
+        said = said.replace(words, ours)
     given = mistake.get("input")
     shown = "" if mistake["type"] == "value_error" or isinstance(given, dict | bytes) else f", got {given!r:.80}"
-    return said.replace("a dictionary", "an object") + shown
+    return said + shown
 
 
 def _fields(body: Any, location: Sequence[Any]) -> list[str]:

@@ -117,7 +117,7 @@ def tune(
             bar = _Bar(study, advance)
             bar()
             if workers > 1 or sweep.trial_timeout is not None or execution is not None:
-                root, mode = (None, None) if store is None else (store.place, store.mode)
+                root, mode = (None, None) if store is None else (store.location, store.mode)
                 given = source if execution is None else data
                 job = Job(sweep, given, folder, root, mode or "use", deadline, study.name, _run)
                 if execution is None:

@@ -58,12 +58,12 @@ def doctor(
         from rag.pipeline import Pipeline
 
         pipeline = Pipeline.from_yaml(config)
-    found = list(findings(pipeline))
+    checked = list(findings(pipeline))
     if as_json:
-        print_json([asdict(finding) for finding in found])
+        print_json([asdict(finding) for finding in checked])
     else:
-        _print(found)
-    if any(finding.state == "problem" for finding in found):
+        _print(checked)
+    if any(finding.state == "problem" for finding in checked):
         raise typer.Exit(1)
 
 
@@ -165,11 +165,11 @@ def _models(pipeline: Pipeline) -> Iterator[Finding]:
         if not isinstance(model, str) or part.kind == "summarizer":
             continue
         try:
-            place = resolve_model(model)
+            path = resolve_model(model)
         except RagError as error:
             yield Finding(f"model {model}", "problem", str(error))
             continue
-        if Path(place).is_dir() or isinstance(try_to_load_from_cache(place, "config.json"), str):
+        if Path(path).is_dir() or isinstance(try_to_load_from_cache(path, "config.json"), str):
             yield Finding(f"model {model}", "ok", "is on this machine")
         elif os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
             yield Finding(f"model {model}", "problem", "is not on this machine, and HF_HUB_OFFLINE forbids a download")
@@ -205,14 +205,14 @@ def _reached(name: str, host: str, port: int) -> Finding:
     return Finding(name, "ok", f"{host}:{port} accepts connections")
 
 
-def _print(found: list[Finding]) -> None:
+def _print(checked: list[Finding]) -> None:
     from rich.table import Table
     from rich.text import Text
 
     styles: dict[str, Any] = {"ok": "green", "missing": "dim", "problem": "bold red"}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    extras = [finding.name for finding in found if finding.state == "missing" and finding.name.startswith("extra ")]
-    for finding in found:
+    extras = [finding.name for finding in checked if finding.state == "missing" and finding.name.startswith("extra ")]
+    for finding in checked:
         if finding.name not in extras:
             table.add_row(Text(finding.state, styles[finding.state]), finding.name, Text(finding.text))
     if extras:
@@ -220,5 +220,5 @@ def _print(found: list[Finding]) -> None:
         text = f"{names}; where one is needed: pip install 'rag-pipelines[NAME]'"
         table.add_row(Text("optional", "dim"), "other extras", Text(text))
     out().print(table)
-    problems = sum(finding.state == "problem" for finding in found)
+    problems = sum(finding.state == "problem" for finding in checked)
     out().print(f"{problems} to put right" if problems else "Ready: nothing that is needed is missing.")

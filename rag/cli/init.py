@@ -46,7 +46,7 @@ def init(
     from rag.templates import check_empty
     from rag.templates.project import write_project
 
-    check_empty(folder)
+    check_empty(folder)  # before all documents are read
     documents = read_corpus(corpus)
     written, n_questions = write_project(folder, corpus, documents)
     for path in written:
@@ -57,4 +57,5 @@ def init(
         echo(f"next: rag eval {folder / 'pipeline.yaml'} --dataset {folder / 'dataset.yaml'}")
     else:
         echo(f"{len(documents)} documents without titles: write questions into {folder / 'questions.csv'} to measure")
-    echo(f"or:   rag index {folder / 'pipeline.yaml'} --corpus {corpus} --out {folder / 'index'}")
+    for name, out, cost in (("words", "words-index", "seconds"), ("pipeline", "index", "minutes, for vectors")):
+        echo(f"or:   rag index {folder / name}.yaml --corpus {corpus} --out {folder / out}   ({cost})")

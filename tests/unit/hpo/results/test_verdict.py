@@ -25,10 +25,10 @@ def result(metrics=None, **differences):
 
 
 def test_an_interval_that_leaves_0_out_is_not_proof_beside_p_125():
-    found = result(ndcg=[0.1, 0.2, 0.06, 0.12])
-    assert found.tested[0].against["nDCG@10"].ci95[0] > 0
-    assert found.verdict.startswith("The choice is probably better than the baseline, not proven: +0.120 [+0.0")
-    assert found.verdict.endswith(
+    swept = result(ndcg=[0.1, 0.2, 0.06, 0.12])
+    assert swept.tested[0].against["nDCG@10"].ci95[0] > 0
+    assert swept.verdict.startswith("The choice is probably better than the baseline, not proven: +0.120 [+0.0")
+    assert swept.verdict.endswith(
         "] in nDCG@10 on the test queries, p = 0.125; about 6 queries like these would settle it."
     )
 

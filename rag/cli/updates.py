@@ -188,4 +188,7 @@ def _report(folder: Path, changes: Changes, n_documents: int, as_json: bool, *, 
     counts = ", ".join(f"{getattr(changes, verb)} {verb}" for verb in verbs)
     would = "would be " if dry_run else ""
     compacted = ", compacted" if changes.compacted else ""
+    if changes.deleted_ids:
+        more = ", ..." if changes.deleted > len(changes.deleted_ids) else ""
+        echo(f"{would}deleted: {', '.join(changes.deleted_ids)}{more}", err=True)
     echo(f"{folder}: {would}{counts}{compacted}; {n_documents} documents{' now' if dry_run else ''}")

@@ -107,7 +107,12 @@ def measured(dataset: Dataset, documents: Sequence[Document], known: Known, buil
 
 def contenders() -> Iterator[tuple[str, str, Build]]:
     yield "vectors", "here", lambda documents, known: here(dense(known), documents)
-    yield "vectors", "txtai", lambda documents, known: txtai(documents, known, keyword=False)
+    yield "vectors", "txtai", txtai
+    yield (
+        "vectors",
+        "txtai, exact",
+        lambda documents, known: txtai(documents, known, faiss={"components": "IDMap,Flat"}),
+    )
     yield "vectors", "Haystack", lambda documents, known: haystack(documents, known, "vectors")
     yield "vectors", "LangChain", langchain
     yield "vectors", "LlamaIndex", llama_index
@@ -192,12 +197,14 @@ def haystack(documents: Sequence[Document], known: Known, search: str) -> Search
     return ask
 
 
-def txtai(documents: Sequence[Document], known: Known, **settings: bool) -> Search:
-    """Its embeddings database, with our vectors as its external ones."""
+def txtai(documents: Sequence[Document], known: Known, **settings: Any) -> Search:
+    """Its embeddings database, with our vectors as its external ones; approximate from 5,000 vectors on by default."""
     from txtai import Embeddings as Database
 
-    vectors = {} if settings.get("keyword") else {"method": "external", "transform": lambda texts: known.table(texts)}
-    database = Database({**vectors, **{name: True for name, value in settings.items() if value}})
+    vectors: dict[str, Any] = (
+        {} if settings.get("keyword") else {"method": "external", "transform": lambda texts: known.table(texts)}
+    )
+    database = Database(vectors | settings)
     database.index([(document.id, document.text, None) for document in documents])
     return lambda text: [(str(id), float(score)) for id, score in database.search(text, TOP_K)]
 

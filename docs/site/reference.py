@@ -216,7 +216,7 @@ def _command(command: Any, path: str) -> Iterator[str]:
     described = [(_named_argument(parameter), parameter) for parameter in arguments]
     described += [(_named_option(parameter), parameter) for parameter in options]
     if described:
-        yield from ("", "| | | default |", "|---|---|---|")
+        yield from ("", "| argument, option | meaning | default |", "|---|---|---|")
     for name, parameter in described:
         default = parameter.default if isinstance(parameter.default, (str, int, float)) else None
         shown = "" if default in (None, False, "") or callable(default) else f"`{default}`"

@@ -574,3 +574,13 @@ def test_importing_it_loads_no_heavy_library() -> None:
         "import sys, rag.eval.reports.report; print([m for m in ('jinja2', 'plotly', 'pyarrow') if m in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_regions_are_named_unlike_the_section_around_them() -> None:
+    pages = [*TEMPLATES.glob("*.j2"), *(Path(rag.hpo.__file__).parent / "templates").glob("*.j2")]
+    assert len(pages) == 8
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        headings = set(re.findall(r"<h[23][^>]*>([^<{]+)</h", text))
+        regions = re.findall(r'role="region" aria-label="([^"]+)"', text)
+        assert [label for label in regions if label in headings] == [], page.name

@@ -120,7 +120,7 @@ class PassageVectors:
     def _dimension(self, embedder: Embedder, values: KeyValueCache | None, start: int) -> int:
         """Length of the vectors; read from a cached vector if possible, without loading the model."""
         if values is not None:
-            first = text_key(next(iter(self.passages.iter_texts(start)))[0])
+            first = text_key(embedder.stored_as(next(iter(self.passages.iter_texts(start)))[0]))
             cached = values.get([first])
             if cached:
                 return len(cached[first]) // 4
@@ -147,7 +147,8 @@ class PassageVectors:
             return vectors
 
         embed = embed_all if values is None else embed_some
-        vectors = cached_vectors(texts, embed, values, self.ledger, longest_first=True, reused=advance)
+        names = list(map(embedder.stored_as, texts))
+        vectors = cached_vectors(names, embed, values, self.ledger, longest_first=True, reused=advance)
         self.ledger.spend(texts_embedded=len(texts))
         return vectors
 

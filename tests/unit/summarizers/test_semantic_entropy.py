@@ -15,7 +15,7 @@ from rag.eval import evaluate
 from rag.eval.datasets.base import Dataset, Split
 from rag.listening import listening
 from rag.retrievers import BM25
-from rag.summarizers import ChatModel, Extractive, Generate, SemanticEntropy
+from rag.summarizers import ChatModel, Extractive, Generate, SemanticEntropy, TransformersSummarizer
 from rag.summarizers.semantic_entropy import semantic_entropy
 from rag.types import Query
 from tests.chat_server import asked, chat_server
@@ -173,6 +173,8 @@ def test_what_cannot_be_sampled_or_told_apart_is_refused():
     warm, cold = ChatModel("m", temperature=1.0), ChatModel("m")
     with pytest.raises(ConfigError, match="writer: must have a temperature above 0, or all samples are alike"):
         SemanticEntropy(writer=cold, judge=cold)
+    with pytest.raises(ConfigError, match="writer: must have a temperature above 0"):
+        SemanticEntropy(writer=TransformersSummarizer("any"), judge=cold)
     with pytest.raises(ConfigError, match="judge: must be left out where an embedder tells which answers are alike"):
         SemanticEntropy(writer=warm, judge=cold, embedder=WordEmbedder())
     with pytest.raises(ConfigError, match="writer: needs a language model"):

@@ -113,8 +113,17 @@ def test_by_vectors_nobody_is_asked():
 
 def test_a_judge_that_says_neither_tells_nothing():
     with chat_server(Script(["In 1969 [1].", "In 1970."], judge="perhaps")) as server:
-        answer = pipeline(server, samples=2).search("moon").answer
+        result = pipeline(server, samples=2).search("moon")
+    answer = result.answer
     assert (answer.text, answer.entropy, answer.meanings) == ("In 1969 [1].", None, ())
+    assert [remark.code for remark in result.remarks] == ["entropy_unknown"]
+
+
+def test_samples_that_were_not_written_are_said():
+    with chat_server(Script(["In 1969 [1].", "", "It was 1969."])) as server:
+        result = pipeline(server, samples=3).search("moon")
+    assert (result.answer.entropy, result.answer.meanings) == (0.0, (2,))
+    assert [remark.message for remark in result.remarks] == ["'semantic_entropy': 1 of 3 samples were not written"]
 
 
 def test_without_passages_nothing_is_sampled():

@@ -105,7 +105,7 @@ def labeled(n: int) -> dict[str, np.ndarray]:
 
 def metadata_of(labels: dict[str, np.ndarray], row: int) -> dict[str, bool]:
     """The fields of a row."""
-    return {f"f{place}": bool(mask[row]) for place, mask in enumerate(list(labels.values())[1:])}
+    return {f"f{position}": bool(mask[row]) for position, mask in enumerate(list(labels.values())[1:])}
 
 
 def passages_of(labels: dict[str, np.ndarray]) -> Passages:
@@ -116,8 +116,8 @@ def passages_of(labels: dict[str, np.ndarray]) -> Passages:
 
 def conditions(labels: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray, dict[str, bool] | None]]:
     """Each condition by its name, the rows that pass, and how it is asked."""
-    for place, (name, mask) in enumerate(labels.items()):
-        yield name, mask, {f"f{place - 1}": True} if place else None
+    for position, (name, mask) in enumerate(labels.items()):
+        yield name, mask, {f"f{position - 1}": True} if position else None
 
 
 def postgres(n: int, storage: str) -> None:
@@ -194,10 +194,10 @@ def plainly(index: Any, queries: Any, first: int | None) -> None:
             ours.append(own)
             theirs.append(plain)
     print(
-        f"\nPlain psycopg, one query a statement: {min(10 * one.cpu for one in theirs):.2f} CPU ms a query, ours "
-        f"{min(10 * one.cpu for one in ours):.2f} (of these on the server {min(10 * one.server for one in theirs):.2f} "
-        f"and {min(10 * one.server for one in ours):.2f}); wall {min(10 * one.wall for one in theirs):.2f} and "
-        f"{min(10 * one.wall for one in ours):.2f} ms."
+        f"\nPlain psycopg, one query a statement: {min(10 * run.cpu for run in theirs):.2f} CPU ms a query, ours "
+        f"{min(10 * run.cpu for run in ours):.2f} (of these on the server {min(10 * run.server for run in theirs):.2f} "
+        f"and {min(10 * run.server for run in ours):.2f}); wall {min(10 * run.wall for run in theirs):.2f} and "
+        f"{min(10 * run.wall for run in ours):.2f} ms."
     )
 
 
@@ -290,8 +290,8 @@ def milvus(n: int) -> None:
             kth = np.sort(queries @ vectors[inside].T, axis=1)[:, -wanted]
             with Spent(first) as spent:
                 tables = [index.search_where(queries[r : r + 100], K, condition) for r in (0, 100)]
-            keys, found = (np.concatenate(part) for part in zip(*tables, strict=True))
-            recall = ((found >= kth[:, None] - 1e-5) & (keys >= 0)).sum() / (QUERIES * wanted)
+            keys, scores = (np.concatenate(part) for part in zip(*tables, strict=True))
+            recall = ((scores >= kth[:, None] - 1e-5) & (keys >= 0)).sum() / (QUERIES * wanted)
             print(
                 f"| {name} | {recall:.3f} | {int(((keys >= 0).sum(axis=1) < wanted).sum())} of {QUERIES} | "
                 f"{1000 * spent.cpu / QUERIES:.2f} | {1000 * spent.server / QUERIES:.2f} |"
@@ -300,11 +300,11 @@ def milvus(n: int) -> None:
 
 
 if __name__ == "__main__":
-    what, number, *rest = sys.argv[1:]
-    if what == "postgres":
+    part, number, *rest = sys.argv[1:]
+    if part == "postgres":
         postgres(int(number), rest[0] if rest else "vector")
-    elif what == "langchain":
+    elif part == "langchain":
         with server() as process:
             langchain(int(number), " ".join(rest), process)
     else:
-        {"milvus": milvus}[what](int(number))
+        {"milvus": milvus}[part](int(number))

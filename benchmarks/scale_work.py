@@ -67,12 +67,12 @@ def stream(n: int) -> None:
         for path, part in pipe.spec.walk():
             if path == "retriever.index":
                 part.save_state(Path(name))
-        size = sum(one.stat().st_size for one in Path(name).iterdir()) / 2**20
-    found = pipe.search("text number 77")[0]
+        size = sum(path.stat().st_size for path in Path(name).iterdir()) / 2**20
+    hit = pipe.search("text number 77")[0]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     print(
         f"{n:,} documents: {fitted:.0f} CPU s, {time.perf_counter() - start:.0f} s, index {size:.0f} MiB, peak "
-        f"{peak:,.0f} MiB resident ({before:,.0f} before); first hit {found.document.id}"
+        f"{peak:,.0f} MiB resident ({before:,.0f} before); first hit {hit.document.id}"
     )
 
 
@@ -122,5 +122,5 @@ def ray(n: int) -> None:
 
 
 if __name__ == "__main__":
-    what, number = sys.argv[1:]
-    {"stream": stream, "embed": embed, "ray": ray}[what](int(number))
+    part, number = sys.argv[1:]
+    {"stream": stream, "embed": embed, "ray": ray}[part](int(number))

@@ -83,7 +83,7 @@ def elites(tried: list[Tried], cells: int) -> dict[tuple[int, ...], Tried]:
     bounds = np.quantile(behavior, np.linspace(0, 1, cells + 1)[1:-1], axis=0)
     places = (behavior[:, None, :] > bounds).sum(axis=1)
     best: dict[tuple[int, ...], Tried] = {}
-    for entry, place in zip(tried, map(tuple, places.tolist()), strict=True):
-        if place not in best or entry.values[0] > best[place].values[0]:
-            best[place] = entry
+    for entry, cell in zip(tried, map(tuple, places.tolist()), strict=True):
+        if cell not in best or entry.values[0] > best[cell].values[0]:
+            best[cell] = entry
     return best

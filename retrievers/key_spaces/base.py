@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -102,6 +102,13 @@ class Key(Component):
         self._space: KeySpace | None = None
         self._outer: Passages | None = None
         self._deep: tuple[int, Retriever] | None = None
+
+    @classmethod
+    def _completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """With parts of its own where an embedder learns from the keys: whoever else was given it learns from others."""
+        if any(embedder.needs == {"corpus"} for embedder in _embedders(values["retriever"])):
+            values |= {name: values[name].spec.clone() for name in ("retriever", "query")}
+        return values
 
     @property
     def _caches_state(self) -> bool:

@@ -125,8 +125,8 @@ class MilvusReader:
             short = [row for row in short if len(lists[row][0]) < needed]
             if short:  # those that pass lie far from the query, or the graph has no way to them
                 again = self._compared(np.stack([queries[row] for row in short]), k, filter, passing)
-                for row, one in zip(short, again, strict=True):
-                    lists[row] = one
+                for row, best in zip(short, again, strict=True):
+                    lists[row] = best
         return checked_lists(self._label, lists, k, self.held.rows)
 
     def search_among(self, queries: Any, k: int, rows: Ints) -> tuple[Ints, Floats]:

@@ -255,11 +255,17 @@ class MilvusWriter:
                 contained = self.content.values(passages, block, contents, at[first : first + _SENT])
                 numbers = next_id + first + np.arange(len(block))
                 rows, digests = [], []
-                for number, place, value in zip(numbers.tolist(), places, contained, strict=True):
+                for number, position, value in zip(numbers.tolist(), places, contained, strict=True):
                     rows.append(
-                        {"id": number, "born": generation, "died": LIVING, self.content.column: value, **fields[place]}
+                        {
+                            "id": number,
+                            "born": generation,
+                            "died": LIVING,
+                            self.content.column: value,
+                            **fields[position],
+                        }
                     )
-                    digests.append(row_hash(fields[place], self.content.packed(value)))
+                    digests.append(row_hash(fields[position], self.content.packed(value)))
                 self._send(base, rows)
                 ids[block] = numbers
                 hashes[block] = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 16)

@@ -58,14 +58,14 @@ def test_a_listener_hears_words(kind, models):
 @pytest.mark.parametrize("kind", ["seq2seq", "causal", "chat"])
 def test_batches_give_what_one_text_gives(kind, models):
     path = models[kind]
-    one = TransformersSummarizer(path, prompt="summarize {text}", max_tokens=6, batch_size=4, device="cpu")
+    summarizer = TransformersSummarizer(path, prompt="summarize {text}", max_tokens=6, batch_size=4, device="cpu")
     ledger = Ledger()
-    found = one.summarize(SOURCES, ledger=ledger)
-    for source, (text,) in zip(SOURCES, found.texts, strict=True):
+    summaries = summarizer.summarize(SOURCES, ledger=ledger)
+    for source, (text,) in zip(SOURCES, summaries.texts, strict=True):
         prompt = f"summarize {source.text}"
         expected = alone(path, f"user : {prompt} agent :" if kind == "chat" else prompt, 6)
         assert (expected or source.text) == text
-    assert any(text != source.text for source, (text,) in zip(SOURCES, found.texts, strict=True))
+    assert any(text != source.text for source, (text,) in zip(SOURCES, summaries.texts, strict=True))
     assert len({source.text for source in SOURCES}) == ledger.total.llm_calls
     assert ledger.total.llm_tokens > ledger.total.llm_calls
 
@@ -95,15 +95,17 @@ def test_drawn_replies_differ_and_tell_their_likelihood(kind, models):
 
 def test_a_long_text_loses_its_end_and_a_long_conversation_its_beginning(models):
     prompts = {"prompt": "summarize {text}", "conversation_prompt": "{text}"}
-    one = TransformersSummarizer(models["causal"], **prompts, max_input=12)
+    summarizer = TransformersSummarizer(models["causal"], **prompts, max_input=12)
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(models["causal"])
-    tokens = tokenizer.decode(one._prompt(Source("a", "cat " * 3 + "dog " * 500), tokenizer), skip_special_tokens=True)
+    tokens = tokenizer.decode(
+        summarizer._prompt(Source("a", "cat " * 3 + "dog " * 500), tokenizer), skip_special_tokens=True
+    )
     assert tokens.startswith("summarize cat cat cat dog")
     assert len(tokens.split()) <= 10
     spoken = tuple(Turn("user", "dog dog dog") for _ in range(50)) + (Turn("user", "cat"),)
-    tokens = tokenizer.decode(one._prompt(Source("a", "", spoken), tokenizer), skip_special_tokens=True)
+    tokens = tokenizer.decode(summarizer._prompt(Source("a", "", spoken), tokenizer), skip_special_tokens=True)
     assert tokens.endswith("user : cat")
     assert 4 <= len(tokens.split()) <= 10
 

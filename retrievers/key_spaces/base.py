@@ -105,7 +105,7 @@ class Key(Component):
 
     @classmethod
     def _completed(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """With parts of its own where an embedder learns from the keys: whoever else was given it learns from others."""
+        """With parts of its own where an embedder learns from the keys: who shares it may learn from other texts."""
         if any(embedder.needs == {"corpus"} for embedder in _embedders(values["retriever"])):
             values |= {name: values[name].spec.clone() for name in ("retriever", "query")}
         return values

@@ -221,12 +221,12 @@ def cannot_be(done: str, path: object, kind: type[RagError] = ArtifactError) -> 
         raise kind(f"{path}: cannot be {done}: {system_message(error)}") from None
 
 
-def did_you_mean(name: str, valid: Iterable[str]) -> str:
-    """Suffix for a message about an unknown name: the nearest valid one and the list of all."""
+def did_you_mean(name: str, valid: Iterable[str], *, rest: str = "") -> str:
+    """Suffix for a message about an unknown name: the nearest valid one (followed by ``rest``) and the list of all."""
     names = sorted(valid)
     if not names:
         return ""
     folded = {known.lower(): known for known in names}
     near = difflib.get_close_matches(str(name).lower(), folded, n=1, cutoff=0.6)
-    hint = f"; did you mean '{folded[near[0]]}'?" if near else ""
+    hint = f"; did you mean '{folded[near[0]]}{rest}'?" if near else ""
     return f"{hint} (valid: {', '.join(names)})"

@@ -183,7 +183,9 @@ class BM25(TakesFeedback):
 
     def _check(self) -> None:
         if not len(self._words()):
-            raise DataError("'bm25' found no words in the corpus: every passage is empty or made of stop words")
+            raise DataError(
+                "'bm25' found no words in the corpus: every passage is empty (scanned pages?) or made of stop words"
+            )
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
         return self._ranked(batch, self._counts(batch.texts))

@@ -11,8 +11,9 @@ from typing import Any
 
 from rag.corpus.corpus import Corpus
 from rag.errors import DataError, cannot_be
+from rag.templates import check_empty
 
-__all__ = ["check_empty", "write_project"]
+__all__ = ["write_project"]
 
 _QUESTIONS = 50
 """Titles that become questions."""
@@ -23,7 +24,7 @@ _PIPELINE = """\
 # Words and vectors, fused.
 # Check it:      rag check pipeline.yaml        What it needs here: rag doctor pipeline.yaml
 # Measure it:    rag eval pipeline.yaml --dataset dataset.yaml
-# Improve it:    rag tune pipeline.yaml --auto --dataset dataset.yaml --budget 10m   (with 50 questions or more)
+# Improve it:    rag tune pipeline.yaml --auto --dataset dataset.yaml --budget 10m   (with 50 real questions or more)
 # Keep an index: rag index pipeline.yaml --corpus {corpus} --out index
 # Ask, serve:    rag search index "..."         rag serve index
 type: pipeline
@@ -48,21 +49,12 @@ retriever: {{type: bm25, top_k: 20}}
 
 _DATASET = """\
 # Your documents and questions. Each row of questions.csv has a question and the id of a document that answers it
-# (several rows for several documents); `rag convert {corpus} --out corpus.jsonl` shows the ids.
+# (several rows for several documents); `rag convert {corpus} --out corpus.jsonl` shows the ids. The titles that stand
+# there now are found by nearly everything: replace them before you believe a figure, or tune.
 type: dataset
 corpus: {{path: {corpus}}}
 queries: {{path: questions.csv, id: id, text: question, relevant: answer_in}}
 """
-
-
-def check_empty(folder: Path) -> None:
-    """Refuse a folder for a new project that has something in it.
-
-    Raises:
-        DataError: It has, or is a file.
-    """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(f"{folder}: exists and is not empty; nothing was written")
 
 
 def write_project(folder: Path, source: Path, corpus: Corpus) -> tuple[list[Path], int]:

@@ -53,12 +53,27 @@ def test_it_writes_over_nothing(rag, tmp_path):  # noqa: F811
     assert "error: project: exists and is not empty; nothing was written" in said.err
 
 
-def test_doctor_says_what_there_is(rag, tmp_path):  # noqa: F811
+def test_the_gallery_comes_with_the_package(rag, tmp_path):  # noqa: F811
+    said = rag("init", "configs", "--gallery")
+    assert said.code == 0
+    assert "RAG_EMBEDDER=package:" in said.out
+    for file in ("rerank.yaml", "sweeps/quick.yaml", "judges/claims.yaml", "writers/questions.yaml"):
+        assert rag("check", f"configs/{file}").code == 0
+    assert "not both" in rag.refused("init", "other", "--gallery", "--corpus", "configs")
+
+
+def test_doctor_says_what_there_is(rag, tmp_path, monkeypatch):  # noqa: F811
     findings = {finding["name"]: finding for finding in json.loads(rag("doctor", "--json").out)}
     assert findings["version"]["text"].startswith("rag-pipelines 0.1.0, Python 3.")
     assert findings["extra quickstart"]["state"] == "ok"
     assert findings["store"]["state"] == "ok"
     assert "models run on" in findings["processor"]["text"]
+    assert "GiB free" in findings["store"]["text"]
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    said = rag("doctor").out.splitlines()
+    assert said[-1] == "Ready: nothing that is needed is missing."
+    assert any(line.startswith("ok") and "hub" in line and "HF_HUB_OFFLINE is set" in line for line in said)
+    assert not any(line.startswith("missing") for line in said)  # extras are optional: they share a line
 
 
 def test_doctor_looks_for_the_models_and_servers_of_a_pipeline(rag, tmp_path, monkeypatch):  # noqa: F811
@@ -89,3 +104,4 @@ def test_doctor_looks_for_the_models_and_servers_of_a_pipeline(rag, tmp_path, mo
     assert "secret" not in said.out
     again = {finding["name"]: finding for finding in json.loads(rag("doctor", "p.yaml", "--json").out)}
     assert again["retriever.index.url"]["state"] == "problem"
+    assert rag("doctor", "p.yaml").out.splitlines()[-1].endswith("to put right")

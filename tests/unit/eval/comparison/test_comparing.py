@@ -70,7 +70,7 @@ def test_no_difference_is_not_called_one():
     assert pair.sentence == "b and a are alike in nDCG@10 on every query."
     a, b = ({f"q{n}": (n * k % 11) / 10 for n in range(11)} for k in (3, 4))
     (pair,) = compare_runs([RunValues("a", {"AP": a}), RunValues("b", {"AP": b})]).pairs
-    assert pair.sentence.startswith("b and a show no sign of a difference on AP: ")
+    assert pair.sentence.startswith("b and a cannot be told apart on AP: ")
     assert pair.verdict.kind == "no_sign"
 
 
@@ -153,7 +153,8 @@ def test_the_verdict_names_the_best_and_what_it_beats():
 
 def test_what_is_not_corrected_is_not_said_to_be():
     runs = [noisy("a", 0.0), noisy("b", 0.1)]
-    assert "< .001 corrected; 50" in compare_runs(runs).pairs[0].sentence
+    assert "< .001; 50" in compare_runs(runs).pairs[0].sentence  # a single pair
+    assert "< .001 corrected; 50" in compare_runs([*runs, noisy("c", 0.0)]).pairs[0].sentence
     assert "< .001; 50" in compare_runs(runs, correction="none").pairs[0].sentence
 
 

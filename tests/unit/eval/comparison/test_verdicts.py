@@ -74,7 +74,7 @@ def test_an_interval_without_0_proves_nothing_beside_a_p_value_that_does_not():
     assert sweep.verdict == pair.verdict
     assert pair.verdict.kind == "probably_better"
     assert pair.sentence == (
-        "b is probably better than a on nDCG@10, not proven: +.112 [+.063, +.175], p = .125 corrected; "
+        "b is probably better than a on nDCG@10, not proven: +.112 [+.063, +.175], p = .125; "
         "4 queries can detect .088; about 6 queries like these would settle it."
     )
 

@@ -352,7 +352,7 @@ def test_what_a_person_overlooks_is_noted(mine: Path) -> None:
     text = FILE.replace('  separator: ";"\n', "").replace("  split: part\n", "")
     mine.joinpath("shop.yaml").write_text(text, encoding="utf-8")
     assert load_dataset(mine / "shop.yaml").notes == (
-        "1 of 5 documents have no text; they are kept, but nothing in them can match",  # the other has a title
+        "1 of 5 documents have no text (such as a5); they are kept, but nothing in them can match",  # a4 has a title
         f"2 documents have no text in 'description' (such as {mine}/documents.csv:6)",
         "'a2;a3' is 2 documents: several ids in one cell need 'separator: \";\"'",
         "test: judgments name 2 documents, of 3, that are not in the corpus (such as "

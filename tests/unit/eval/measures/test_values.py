@@ -49,7 +49,7 @@ def test_a_perfect_ranking_with_one_relevant_document_is_one() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ndcg@10", "unknown measure 'ndcg@10'; did you mean 'nDCG'?"),
+        ("ndcg@10", "unknown measure 'ndcg@10'; did you mean 'nDCG@10'?"),
         ("P@0", "measure 'P@0': the cutoff must be a whole number of at least 1"),
         ("P", "measure 'P': needs a cutoff, such as P@10"),
         ("", "unknown measure ''"),
@@ -62,6 +62,15 @@ def test_bad_names_are_refused(name: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_measures([name])
     assert str(caught.value).startswith(f"measures: {message}")
+
+
+def test_all_bad_names_are_named() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_measures(["ndcg@10", "AP", "Recal@5"])
+    assert [mistake.message.partition(" (valid")[0] for mistake in caught.value.mistakes] == [
+        "unknown measure 'ndcg@10'; did you mean 'nDCG@10'?",
+        "unknown measure 'Recal@5'; did you mean 'Recall@5'?",
+    ]
 
 
 def test_no_name_is_refused_and_repeated_ones_count_once() -> None:

@@ -106,7 +106,7 @@ def test_budgets(text, seconds):
     assert seconds_of(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["soon", "-3m", "0", "", "10 days"])
+@pytest.mark.parametrize("text", ["soon", "-3m", "0", "3", "", "10 days", 0, -5.0])
 def test_budgets_that_are_none(text):
     with pytest.raises(ConfigError, match=r"budget: must be a time such as 90s, 10m or 1h"):
         seconds_of(text)

@@ -253,7 +253,7 @@ def test_an_empty_space(write):
     [
         (
             "objectives: [nDCH@10]",
-            "2:13: objectives: unknown objective: unknown measure 'nDCH@10'; did you mean 'nDCG'?",
+            "2:13: objectives: unknown objective: unknown measure 'nDCH@10'; did you mean 'nDCG@10'?",
         ),
         ("objectives: [nDCG@10, nDCG@10]", "the objective nDCG@10 is given twice"),
         ("objectives: []", "name at least one"),

@@ -287,7 +287,9 @@ def test_a_dataset_on_the_hub_that_cannot_be_had_offline():
 
 def test_documents_without_text_are_told_in_one_line(caplog):
     read_corpus([Document("a", "x"), Document("b", ""), Document("c", " \n")])
-    assert caplog.messages == ["2 of 3 documents have no text; they are kept, but nothing in them can match"]
+    assert caplog.messages == [
+        "2 of 3 documents have no text (such as b); they are kept, but nothing in them can match"
+    ]
 
 
 def test_nothing_half_written_is_left(tmp_path):

@@ -132,6 +132,11 @@ def test_a_file_in_the_way(tmp_path):
     )
 
 
+def test_a_folder_above_the_saved_one_is_told_apart(tmp_path):
+    save(tmp_path / "index", a="1")
+    assert message_of(load, tmp_path).endswith(f"(no manifest.json); did you mean {tmp_path / 'index'}?")
+
+
 def test_what_a_killed_writer_left_is_cleaned_up(tmp_path):
     (tmp_path / "data-0123456789ab").mkdir()
     (tmp_path / "data-0123456789ab" / "a").write_text("half")

@@ -11,15 +11,12 @@ from rag.errors import ConfigError
 from rag.eval.datasets.base import Dataset
 from rag.hpo.auto.data import FOLDS, facts_of
 from rag.hpo.auto.moves import derive
-from rag.hpo.auto.sampler import Moves
+from rag.hpo.auto.sampler import TRIALS_SHARE, Moves
 from rag.hpo.objectives import ANSWERS, COSTS, parse_objectives
 from rag.hpo.sweep import Sweep, sweep_from_config
 from rag.pipeline import Pipeline
 
 __all__ = ["auto_config", "auto_sweep", "seconds_of", "written"]
-
-_TRIALS = 0.8
-"""Share of the budget that trials may take; the rest is for measuring on the test questions."""
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -74,7 +71,7 @@ def auto_config(
     sampler = Moves(
         gains=derived.opened.gains,
         costs=dict(derived.opened.costs),
-        budget=round(seconds * _TRIALS, 3),
+        budget=round(seconds * TRIALS_SHARE, 3),
         left_out=derived.left_out,
     )
     return {

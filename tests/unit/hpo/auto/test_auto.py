@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,9 @@ def test_a_budget_too_small_for_a_change_says_so(judged):
     assert result.win.sentence.startswith(
         "The budget was too small to try anything: measuring the pipeline itself took"
     )
+    assert not any(" of " in note and "trials: the time limit" in note for note in result.notes)
+    (late,) = (note for note in result.notes if note.startswith("left out: no time was left for a trial of "))
+    assert re.search(r"; a budget of (\d+ s|\d+ min \d+ s|\d+ h \d+ min) would do$", late)
 
 
 def test_a_pipeline_of_vectors_may_get_words(judged):

@@ -152,9 +152,9 @@ def test_what_a_list_lacks_counts_as_its_last_or_as_nothing(tmp_path):
     titled = [Document("a", "cat", {"title": "dog"}), Document("b", "dog"), Document("c", "cat dog", {"title": ""})]
     pipeline = Pipeline(retriever=Keyed(keys=[TextKey(retriever=BM25()), TitleKey(retriever=BM25())])).fit(titled)
     alone = {hit.document.id: hit.score for hit in Pipeline(retriever=BM25()).fit(titled).search("dog")}
-    candidates = {hit.document.id: hit.score for hit in pipeline.search("dog")}
-    assert set(candidates) == {"a", "b", "c"}
-    np.testing.assert_allclose([alone["b"] / 2, alone["c"] / 2], [candidates["b"], candidates["c"]], rtol=1e-5)
+    both = {hit.document.id: hit.score for hit in pipeline.search("dog")}
+    assert set(both) == {"a", "b", "c"}
+    np.testing.assert_allclose([alone["b"] / 2, alone["c"] / 2], [both["b"], both["c"]], rtol=1e-5)
 
 
 @pytest.mark.parametrize("top_k", [3, 50])

@@ -178,7 +178,7 @@ def multiwoz(
         return lambda: [summary(Distilled(embedder=embedder(), student=student.spec.clone()))]
 
     def in_words(top_k: int = K) -> SummaryKey:
-        space = LSA(dim=1024, stop_words=False)
+        space = LSA(dim=1024, stop_words=False, singles=True)
         query = Distilled(embedder=space, reads=embedder(), student=Ridge(words=WORDS))
         return SummaryKey(
             summarizer=Precomputed(str(summaries)), retriever=Dense(embedder=space, top_k=top_k), query=query

@@ -20,10 +20,10 @@ _TRIES = 100
 
 
 class MapElites(ProposingSampler):
-    """Illuminates the space: the first objective is the quality, the others, such as latency or index bytes, are
-    dimensions of an archive, cut into cells of as many trials each; a new point is a mutation of the best point of a
-    random cell (MAP-Elites: Mouret and Clune 2015). So there is a good pipeline for every latency, not only on the
-    front.
+    """Experimental (``tpe`` filled the cells better): illuminates the space. The first objective is the quality, the
+    others, such as latency or index bytes, are dimensions of an archive, cut into cells of as many trials each; a new
+    point is a mutation of the best point of a random cell (MAP-Elites: Mouret and Clune 2015). So there is a good
+    pipeline for every latency, not only on the front.
 
     Args:
         cells: Cells per dimension. Their bounds are quantiles of the trials so far, so no range has to be known.

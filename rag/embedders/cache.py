@@ -41,7 +41,7 @@ def cached_vectors(
     The seconds that vectors from the store took when they were computed are booked; how many texts there are is not.
 
     Args:
-        texts: The texts.
+        texts: The texts, as they are kept (:meth:`rag.Embedder.stored_as`).
         embed: Gives the vectors of the texts at some positions, float32 [k, d], checked: whatever it gives is kept. It
             is also given a function to call with the number of texts done since the last call.
         values: The cache of the embedder; None computes all at once.
@@ -124,7 +124,8 @@ def embed_query_texts(
 
     ledger.spend(texts_embedded=len(texts))
     values = embedder.spec.values_in(store, "query_embeddings" if role == "queries" else "embeddings")
-    return cached_vectors(texts, embed, values, ledger)
+    stored_as = texts if role == "queries" else list(map(embedder.stored_as, texts))
+    return cached_vectors(stored_as, embed, values, ledger)
 
 
 def not_finite(vectors: Vectors) -> Ints:

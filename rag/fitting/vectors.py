@@ -120,7 +120,7 @@ class PassageVectors:
     def _dimension(self, embedder: Embedder, values: KeyValueCache | None, start: int) -> int:
         """Length of the vectors; read from a cached vector if possible, without loading the model."""
         if values is not None:
-            first = text_key(next(iter(self.passages.iter_texts(start)))[0])
+            first = text_key(embedder.stored_as(next(iter(self.passages.iter_texts(start)))[0]))
             cached = values.get([first])
             if cached:
                 return len(cached[first]) // 4
@@ -143,7 +143,8 @@ class PassageVectors:
                 self._check_finite(embedder, vectors, start + np.array(positions))
             return vectors
 
-        vectors = cached_vectors(texts, embed, values, self.ledger, longest_first=True, advance=advance)
+        names = list(map(embedder.stored_as, texts))
+        vectors = cached_vectors(names, embed, values, self.ledger, longest_first=True, advance=advance)
         self.ledger.spend(texts_embedded=len(texts))
         return vectors
 

@@ -152,9 +152,9 @@ def test_what_a_list_lacks_counts_as_its_last_or_as_nothing(tmp_path):
     titled = [Document("a", "cat", {"title": "dog"}), Document("b", "dog"), Document("c", "cat dog", {"title": ""})]
     pipeline = Pipeline(retriever=Keyed(keys=[TextKey(retriever=BM25()), TitleKey(retriever=BM25())])).fit(titled)
     alone = {hit.document.id: hit.score for hit in Pipeline(retriever=BM25()).fit(titled).search("dog")}
-    candidates = {hit.document.id: hit.score for hit in pipeline.search("dog")}
-    assert set(candidates) == {"a", "b", "c"}
-    np.testing.assert_allclose([alone["b"] / 2, alone["c"] / 2], [candidates["b"], candidates["c"]], rtol=1e-5)
+    both = {hit.document.id: hit.score for hit in pipeline.search("dog")}
+    assert set(both) == {"a", "b", "c"}
+    np.testing.assert_allclose([alone["b"] / 2, alone["c"] / 2], [both["b"], both["c"]], rtol=1e-5)
 
 
 @pytest.mark.parametrize("top_k", [3, 50])
@@ -219,26 +219,49 @@ def test_an_index_answers_after_reload_without_its_summarizer(tmp_path, pooling)
     assert sum(map(len, expected)) > N
 
 
-def test_an_embedder_fitted_on_the_corpus_is_one_for_all_kinds_of_keys(tmp_path):
-    path = summary_file(tmp_path, {number: [number] for number in range(N)})
-    keys = [
-        TextKey(retriever=Dense(embedder=LSA(dim=8))),
-        SummaryKey(summarizer=Precomputed(path), retriever=Dense(embedder=LSA(dim=8))),
+def lsa_keys(path):
+    embedder = LSA(dim=8)  # one object: each key learns with its own
+    return [
+        TextKey(retriever=Dense(embedder=embedder)),
+        SummaryKey(summarizer=Precomputed(path), retriever=Dense(embedder=embedder)),
     ]
-    documents = [Document(f"d{number}", f"{number} word") for number in range(N)]
-    Pipeline(retriever=Keyed(keys=keys)).fit(documents, store=tmp_path / "store")
-    first, other = (key.retriever.embedder for key in keys)
-    np.testing.assert_array_equal(first._components, other._components)
-    # Indexes over what it gives are not kept under the name of keys alone.
-    other_words = [Document(document.id, f"{document.text} more words") for document in documents]
-    fresh = Pipeline(retriever=Keyed(keys=[key.spec.clone() for key in keys])).fit(
-        other_words, store=tmp_path / "store"
-    )
-    alone = Pipeline(retriever=Keyed(keys=[key.spec.clone() for key in keys])).fit(other_words)
-    for question in ("3 more", "17 words"):
-        assert [(h.document.id, h.score) for h in alone.search(question)] == [
-            (h.document.id, h.score) for h in fresh.search(question)
-        ]
+
+
+def scores(pipeline, question):
+    return {hit.document.id: pytest.approx(hit.score, abs=1e-6) for hit in pipeline.search(question)}
+
+
+def test_an_embedder_that_learns_from_texts_learns_from_those_it_embeds(tmp_path):
+    path = summary_file(tmp_path, {number: [f"key{number} shared"] for number in range(N)})
+    documents = [Document(f"d{number}", f"{number} text{number} shared") for number in range(N)]
+    pipeline = Pipeline(retriever=Keyed(keys=lsa_keys(path), top_k=N)).fit(documents, store=tmp_path / "store")
+    of_text, of_keys = (key.retriever.embedder for key in pipeline.retriever.keys)
+    assert "key3" in of_keys._vectorizer.vocabulary_
+    assert "key3" not in of_text._vectorizer.vocabulary_
+    stored = Pipeline(retriever=Keyed(keys=lsa_keys(path), top_k=N)).fit(documents, store=tmp_path / "store")
+    for again in (saved(pipeline, tmp_path), stored):
+        for question in ("text3 shared", "key3 shared", "key4"):
+            assert scores(again, question) == scores(pipeline, question)
+    # Each space has its own vectors of the question: alone, a key scores as in company.
+    alone = Pipeline(retriever=Keyed(keys=[lsa_keys(path)[1]], top_k=N)).fit(documents)
+    hits = {hit.document.id: hit for hit in pipeline.search("key3 shared text3", explain=True)}
+    for hit in alone.search("key3 shared text3", explain=True):
+        expected = pytest.approx(hit.explanation["retriever.0 summary"], abs=1e-6)
+        assert hits[hit.document.id].explanation["retriever.1 summary"] == expected
+
+
+def test_what_was_learned_from_keys_stays_when_documents_come(tmp_path):
+    path = summary_file(tmp_path, {number: [f"key{number} shared"] for number in range(N + 1)})
+    documents = [Document(f"d{number}", f"text{number}") for number in range(N)]
+    pipeline = Pipeline(retriever=Keyed(keys=[lsa_keys(path)[1]], top_k=N)).fit(documents)
+    components = pipeline.retriever.keys[0].retriever.embedder._components
+    pipeline.add([Document(f"d{N}", "one more")])
+    embedder = pipeline.retriever.keys[0].retriever.embedder
+    np.testing.assert_array_equal(embedder._components, components)
+    assert embedder._stale() == f"fitted on {N} passages; of the {N + 1} that the index now has, 1 came later"
+    pipeline.delete([f"d{number}" for number in range(5)])
+    assert pipeline.search("key7 shared")[0].document.id == "d7"
+    np.testing.assert_array_equal(pipeline.retriever.keys[0].retriever.embedder._components, components)
 
 
 def test_conversations_are_keyed_and_asked_by_their_last_turn():

@@ -277,6 +277,12 @@ def test_keys_in_a_space_of_words_are_found_by_conversations_that_another_encode
     pipeline.save(tmp_path / "index")
     again = Pipeline.load(tmp_path / "index").search(queries)
     assert [[hit.score for hit in result] for result in again] == [[hit.score for hit in result] for result in results]
+    key = pipeline.retriever.keys[0]
+    assert set(key.query.embedder._vectorizer.vocabulary_) <= {*THINGS, *PLACES}  # learned from the keys alone
+    pipeline.add([Document("late", "a talk without a summary")])
+    later = pipeline.search(queries)
+    assert [[hit.score for hit in result] for result in later] == [[hit.score for hit in result] for result in results]
+    np.testing.assert_array_equal(key.query.embedder._components, key.retriever.embedder._components)
 
 
 @pytest.mark.slow

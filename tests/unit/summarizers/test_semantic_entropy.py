@@ -15,7 +15,7 @@ from rag.eval import evaluate
 from rag.eval.datasets.base import Dataset, Split
 from rag.listening import listening
 from rag.retrievers import BM25
-from rag.summarizers import ChatModel, Extractive, Generate, SemanticEntropy
+from rag.summarizers import ChatModel, Extractive, Generate, SemanticEntropy, TransformersSummarizer
 from rag.summarizers.semantic_entropy import semantic_entropy
 from rag.types import Query
 from tests.chat_server import asked, chat_server
@@ -113,8 +113,17 @@ def test_by_vectors_nobody_is_asked():
 
 def test_a_judge_that_says_neither_tells_nothing():
     with chat_server(Script(["In 1969 [1].", "In 1970."], judge="perhaps")) as server:
-        answer = pipeline(server, samples=2).search("moon").answer
+        result = pipeline(server, samples=2).search("moon")
+    answer = result.answer
     assert (answer.text, answer.entropy, answer.meanings) == ("In 1969 [1].", None, ())
+    assert [remark.code for remark in result.remarks] == ["entropy_unknown"]
+
+
+def test_samples_that_were_not_written_are_said():
+    with chat_server(Script(["In 1969 [1].", "", "It was 1969."])) as server:
+        result = pipeline(server, samples=3).search("moon")
+    assert (result.answer.entropy, result.answer.meanings) == (0.0, (2,))
+    assert [remark.message for remark in result.remarks] == ["'semantic_entropy': 1 of 3 samples were not written"]
 
 
 def test_without_passages_nothing_is_sampled():
@@ -173,6 +182,8 @@ def test_what_cannot_be_sampled_or_told_apart_is_refused():
     warm, cold = ChatModel("m", temperature=1.0), ChatModel("m")
     with pytest.raises(ConfigError, match="writer: must have a temperature above 0, or all samples are alike"):
         SemanticEntropy(writer=cold, judge=cold)
+    with pytest.raises(ConfigError, match="writer: must have a temperature above 0"):
+        SemanticEntropy(writer=TransformersSummarizer("any"), judge=cold)
     with pytest.raises(ConfigError, match="judge: must be left out where an embedder tells which answers are alike"):
         SemanticEntropy(writer=warm, judge=cold, embedder=WordEmbedder())
     with pytest.raises(ConfigError, match="writer: needs a language model"):

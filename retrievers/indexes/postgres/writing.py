@@ -157,8 +157,8 @@ class PostgresWriter(Writer[Generation]):
         self, connection: Connection[Any], held: Held[Generation], gone: Ints, *, copied: bool
     ) -> tuple[int, bool]:
         """Base of the generation after ours, and whether it is new: a copy of the rows that stay, without indexes.
-        Where another came after ours already, it is taken back when no folder and nobody has it, and
-        else the rows are copied.
+        Where another came after ours already, it is taken back when no folder and nobody has it, and else the rows are
+        copied.
         """
         own = held.generation
         later = connection.execute(

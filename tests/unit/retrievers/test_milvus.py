@@ -197,7 +197,7 @@ def test_an_interrupted_write_leaves_the_old_and_a_rerun_finishes(uri, tmp_path,
     assert ids(after) == {document.id for document in DOCUMENTS} - {"d7"}
 
 
-def test_killed_after_the_folder_was_written_it_is_kept_from_others(uri, tmp_path, milvus, monkeypatch):
+def test_killed_after_the_folder_was_written_it_is_kept_from_others(uri, tmp_path, monkeypatch):
     from rag.pipeline import saving
 
     def killed(*arguments):
@@ -208,9 +208,7 @@ def test_killed_after_the_folder_was_written_it_is_kept_from_others(uri, tmp_pat
         patch.setattr(saving, "settle", killed)
         with pytest.raises(KeyboardInterrupt):
             saved(index, tmp_path / "a")
-    (base,) = collections(milvus, index.collection)
-    made_by_another(milvus, base)
-    pipeline(in_milvus(uri, collection=index.collection)).fit(DOCUMENTS[:9])
+    pipeline(in_milvus(uri, collection=index.collection, keep_hours=0)).fit(DOCUMENTS[:9])
     assert ids(Pipeline.load(tmp_path / "a")) == {document.id for document in DOCUMENTS}
 
 

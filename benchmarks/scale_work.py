@@ -143,7 +143,7 @@ def ray(n: int) -> None:
     times, since others use the machine too.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("RAY_worker_niceness", str(os.nice(0)))  # 15 otherwise: whatever else runs would come first
+    os.environ.setdefault("RAY_worker_niceness", "0")  # 15 more otherwise: whatever else runs would come first
     from rag import SentenceTransformerEmbedder
     from rag.cluster import Ray
     from rag.execution import embed_documents

@@ -20,6 +20,7 @@ os.environ.setdefault("RAY_DISABLE_DOCKER_CPU_WARNING", "1")
 os.environ.setdefault("RAY_worker_niceness", "0")  # 15 more than ours otherwise: whatever else runs would come first
 
 import numpy as np
+import psycopg
 import pyarrow.parquet as parquet
 
 from rag import Corpus, Document, Embedder, Passages, Query, QueryBatch, SentenceTransformerEmbedder, ServerError
@@ -139,9 +140,9 @@ def ended(server: PostgresServer, name: str) -> int:
     try:
         return server.execute(
             "select count(*) from trials join studies using (study_id) "
-            f"where study_name = '{name}' and state = 'COMPLETE'"
+            f"where study_name like '{name} %' and state = 'COMPLETE'"
         )[0][0]
-    except Exception:  # its tables are not there yet
+    except psycopg.errors.UndefinedTable:  # not yet
         return 0
 
 

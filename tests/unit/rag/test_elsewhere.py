@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+from importlib.metadata import EntryPoint
 
 import pytest
 
-from rag import ArtifactError, Document, Pipeline
+from rag import ArtifactError, Document, Pipeline, registry
 from rag.component import HoldsElsewhere
 from rag.retrievers import BM25
 from rag.store import folder as folders
@@ -50,8 +51,10 @@ class OnServer(BM25, HoldsElsewhere):
 
 
 @pytest.fixture
-def saved(tmp_path):
+def saved(tmp_path, monkeypatch):
     KEPT.clear()
+    entry = EntryPoint("retriever.bm25_on_server", f"{__name__}:OnServer", registry.GROUP)
+    monkeypatch.setattr(registry, "_entries", lambda: {"retriever": {OnServer.type: [entry]}})
 
     def save(**arguments) -> int:
         pipeline = Pipeline(retriever=OnServer()).fit(DOCUMENTS)

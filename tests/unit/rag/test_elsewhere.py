@@ -54,7 +54,9 @@ class OnServer(BM25, HoldsElsewhere):
 def saved(tmp_path, monkeypatch):
     KEPT.clear()
     entry = EntryPoint("retriever.bm25_on_server", f"{__name__}:OnServer", registry.GROUP)
-    monkeypatch.setattr(registry, "_entries", lambda: {"retriever": {OnServer.type: [entry]}})
+    known = registry._entries()
+    ours = {**known, "retriever": {**known["retriever"], OnServer.type: [entry]}}
+    monkeypatch.setattr(registry, "_entries", lambda: ours)
 
     def save(**arguments) -> int:
         pipeline = Pipeline(retriever=OnServer()).fit(DOCUMENTS)

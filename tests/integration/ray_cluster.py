@@ -153,6 +153,7 @@ def main(judge: str, folder: Path) -> None:
     seen: dict[str, object] = {}
     start = time.perf_counter()
     port = free_port()
+    os.environ["XDG_CACHE_HOME"] = str(folder / "cache-workers")  # which they inherit
     cluster, second = two_nodes(port)
     seen["up"] = time.perf_counter() - start
     try:

@@ -160,18 +160,18 @@ def main() -> None:
             print(f"| {method} | {every:.3f} | {interval(resampled(auroc, first))} | {beside} |", flush=True)
         print("\n| risk of | stated | measured, each seed | mean | answered | top cosine: measured | answered |")
         print("|---|---|---|---|---|---|---|")
-        for (of, risk), found in runs.items():
+        for (of, risk), triples in runs.items():
 
             def wrongly(run: Scores, answered: Any, of: str = of) -> float:
                 wrong = float((answered & ~run.right).mean())
                 return wrong if of == "all" else wrong / max(float(answered.mean()), 1e-9)
 
-            each = [wrongly(run, answered) for run, answered, _ in found]
-            share = np.mean([answered.mean() for _, answered, _ in found])
+            each = [wrongly(run, answered) for run, answered, _ in triples]
+            share = np.mean([answered.mean() for _, answered, _ in triples])
             line = f"| {of} | {risk:.2f} | {', '.join(f'{x:.3f}' for x in each)} | {np.mean(each):.3f} | {share:.3f} |"
             if of == "all":
-                other = np.mean([wrongly(run, baseline) for run, _, baseline in found])
-                line += f" {other:.3f} | {np.mean([baseline.mean() for _, _, baseline in found]):.3f} |"
+                other = np.mean([wrongly(run, baseline) for run, _, baseline in triples])
+                line += f" {other:.3f} | {np.mean([baseline.mean() for _, _, baseline in triples]):.3f} |"
             else:
                 line += " | |"
             print(line, flush=True)

@@ -83,7 +83,7 @@ def table(dataset: Dataset, name: str, trained: bool, given: Any, store: Store |
             between = ["", ""]
             if kind is CUR:
                 both = [compare(values[CUR][:, n], values[Rerank][:, n]) for n in (0, 1)]
-                between = [f"{one.difference:+.4f} (p {one.p_value:.3f})" for one in both]
+                between = [f"{comparison.difference:+.4f} (p {comparison.p_value:.3f})" for comparison in both]
             print(
                 f"| {dataset.name} | {name} | {'some' if trained else 'none'} | {calls} | {kind.type} "
                 f"| {values[kind][:, 0].mean():.4f} | {values[kind][:, 1].mean():.4f} | {said.difference:+.4f} "
@@ -121,11 +121,11 @@ def _words(text: str) -> list[str]:
 
 def _titles(pairs: Pairs) -> list[float]:
     """Share of the title's words that the query has; a title stands before the first line break."""
-    found = []
+    shares = []
     for query, text in pairs:
         asked, title = set(_words(query)), _words(text.partition("\n")[0])
-        found.append(sum(word in asked for word in title) / (len(title) + 5))
-    return found
+        shares.append(sum(word in asked for word in title) / (len(title) + 5))
+    return shares
 
 
 def _projection(pairs: Pairs) -> list[float]:

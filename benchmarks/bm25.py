@@ -82,8 +82,8 @@ class BM25S:
 
         arguments: dict[str, Any] = {"stopwords": "en", "stemmer": self.stemmer, "show_progress": False}
         tokens = bm25s.tokenize(list(questions), return_ids=False, **arguments)
-        found, _ = self.index.retrieve(tokens, k=K, show_progress=False, n_threads=0)
-        return [list(map(int, row)) for row in found]
+        numbers, _ = self.index.retrieve(tokens, k=K, show_progress=False, n_threads=0)
+        return [list(map(int, row)) for row in numbers]
 
 
 class Tantivy:
@@ -107,11 +107,11 @@ class Tantivy:
         self.searcher = self.index.searcher()
 
     def ask(self, questions: Sequence[str]) -> list[list[int]]:
-        found = []
+        numbers = []
         for question in questions:
             hits = self.searcher.search(self.index.parse_query(question, ["text"]), K).hits
-            found.append([self.searcher.doc(address)["number"][0] for _, address in hits])
-        return found
+            numbers.append([self.searcher.doc(address)["number"][0] for _, address in hits])
+        return numbers
 
 
 def engines() -> dict[str, Callable[[], Any]]:

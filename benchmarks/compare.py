@@ -22,8 +22,8 @@ SIMULATIONS = 2_000
 SIZES = (25, 50, 300)
 
 
-def main(one: Path, other: Path) -> None:
-    first, second = read_run_values(one, name="one"), read_run_values(other, name="other")
+def main(baseline: Path, other: Path) -> None:
+    first, second = read_run_values(baseline, name="baseline"), read_run_values(other, name="other")
     measures = [measure for measure in first.values if measure in second.values][:2]
     rng = np.random.default_rng(0)
     print("| measure | queries | " + " | ".join(TESTS) + " |")
@@ -41,9 +41,9 @@ def main(one: Path, other: Path) -> None:
         for number in range(8)
     ]
     start = time.perf_counter()
-    found = compare_runs(runs)
+    comparisons = compare_runs(runs)
     seconds = time.perf_counter() - start
-    print(f"\n8 runs, 300 queries, 5 measures: {len(found.pairs)} comparisons in {seconds:.1f} s")
+    print(f"\n8 runs, 300 queries, 5 measures: {len(comparisons.pairs)} comparisons in {seconds:.1f} s")
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ BATCH = 256
 
 
 def filters() -> dict[str, Filter]:
-    found: dict[str, Filter] = {
+    by_name: dict[str, Filter] = {
         "threshold, raw": Threshold(keep={"recall": 0.95}),
         "threshold, max": Threshold(keep={"recall": 0.95}, scale="max"),
         "threshold, z_score": Threshold(keep={"recall": 0.95}, scale="z_score"),
@@ -51,18 +51,18 @@ def filters() -> dict[str, Filter]:
         "adapter, scores": CosineAdapter(embedder=MINILM, features="scores"),
     }
     for family in FAMILIES:
-        found[f"adapter, query, {family}"] = CosineAdapter(embedder=MINILM, features="query", family=family)
-    found["adapter, query, sqrt, paper's net, unconstrained"] = CosineAdapter(
+        by_name[f"adapter, query, {family}"] = CosineAdapter(embedder=MINILM, features="query", family=family)
+    by_name["adapter, query, sqrt, paper's net, unconstrained"] = CosineAdapter(
         embedder=MINILM, features="query", family="sqrt", network="paper", networks=1, monotone=False
     )
     for family in FAMILIES[1:]:
-        found[f"adapter, query + scores, {family}"] = CosineAdapter(embedder=MINILM, family=family)
-    found["adapter, query + scores, linear, 1 network"] = CosineAdapter(embedder=MINILM, networks=1)
-    found["adapter, query + scores, linear, 1 network, paper's size"] = CosineAdapter(
+        by_name[f"adapter, query + scores, {family}"] = CosineAdapter(embedder=MINILM, family=family)
+    by_name["adapter, query + scores, linear, 1 network"] = CosineAdapter(embedder=MINILM, networks=1)
+    by_name["adapter, query + scores, linear, 1 network, paper's size"] = CosineAdapter(
         embedder=MINILM, network="paper", networks=1
     )
-    found["**adapter, query + scores, linear**"] = CosineAdapter(embedder=MINILM)
-    return found
+    by_name["**adapter, query + scores, linear**"] = CosineAdapter(embedder=MINILM)
+    return by_name
 
 
 def main(folder: Path, k: int, seeds: int, names: list[str]) -> None:
@@ -71,14 +71,16 @@ def main(folder: Path, k: int, seeds: int, names: list[str]) -> None:
 
     def context(split: str, seed: int) -> FitContext:
         part = dataset.split(split)
-        one = FitContext(pipeline.corpus, pipeline.passages, Training(part.queries, part.qrels), seed=seed, store=store)
-        one.following(Upstream(pipeline.run, None))
-        return one
+        fit_context = FitContext(
+            pipeline.corpus, pipeline.passages, Training(part.queries, part.qrels), seed=seed, store=store
+        )
+        fit_context.following(Upstream(pipeline.run, None))
+        return fit_context
 
     test = context("test", 0)
-    batch, found = test.training_run()
-    relevant = GapFilter()._relevant(batch, found, test)
-    mask = found.mask
+    batch, retrieved = test.training_run()
+    relevant = GapFilter()._relevant(batch, retrieved, test)
+    mask = retrieved.mask
     few = QueryBatch(batch.queries[:BATCH])
     few.remember("embeddings", MINILM.fingerprint, lambda: batch.embeddings(MINILM)[:BATCH])
     oracle = (
@@ -97,11 +99,11 @@ def main(folder: Path, k: int, seeds: int, names: list[str]) -> None:
     )
     print("|---|" + "---|" * 14)
     raw: list[float] = []
-    for name, one in filters().items():
+    for name, stage in filters().items():
         if raw and names and not any(wanted in name for wanted in names):
             continue
         numbers = range(seeds if name.startswith("**") else 1)
-        rows = [measured(one.spec.clone(), context("train", n), batch, found, relevant, few) for n in numbers]
+        rows = [measured(stage.spec.clone(), context("train", n), batch, retrieved, relevant, few) for n in numbers]
         mean = np.mean(rows, axis=0)
         raw = raw or mean.tolist()
         spread = f" ± {np.std([row[0] for row in rows]):.3f}" if len(rows) > 1 else ""
@@ -114,36 +116,36 @@ def main(folder: Path, k: int, seeds: int, names: list[str]) -> None:
         )
 
 
-def measured(one: Filter, context: FitContext, batch, found, relevant, few) -> list[float]:
+def measured(stage: Filter, context: FitContext, batch, retrieved, relevant, few) -> list[float]:
     lists, candidates = context.training_run()
     lists.embeddings(MINILM)  # the retriever has them already
-    labels = one._relevant(lists, candidates, context)
+    labels = stage._relevant(lists, candidates, context)
     start = time.process_time()
     rows, held_out = None, None
-    if isinstance(one, Conformal):
-        one.fit(context)
+    if isinstance(stage, Conformal):
+        stage.fit(context)
     else:  # what fit does, in steps: one scale serves several targets
-        Stage.fit(one, context)
-        rows, held_out = one.learn(lists, candidates, labels, context)
-        one.cut = choose_cut({"recall": 0.95}, held_out, labels[rows], one.spec.label)
+        Stage.fit(stage, context)
+        rows, held_out = stage.learn(lists, candidates, labels, context)
+        stage.cut = choose_cut({"recall": 0.95}, held_out, labels[rows], stage.spec.label)
     seconds = time.process_time() - start
-    values, mask = one.values(batch, found), found.mask
+    values, mask = stage.values(batch, retrieved), retrieved.mask
     flat, hits = values[mask], relevant[mask]
     curve = ThresholdCurve.of(flat, hits)
-    cuts = [one.threshold]
+    cuts = [stage.threshold]
     for keep in ({"recall": 0.99}, {"f_beta": 1.0}):
         if rows is None:
             cuts.append(np.nan)
         else:
-            cuts.append(choose_cut(keep, held_out, labels[rows], one.spec.label).threshold)
+            cuts.append(choose_cut(keep, held_out, labels[rows], stage.spec.label).threshold)
     kept = [mask & (values >= np.float32(cut)) for cut in cuts]
     recall = [which[relevant].mean() for which in kept]
     precision = relevant[kept[2]].mean() if kept[2].any() else 0.0
-    head = found.rows(np.arange(min(BATCH, len(batch))))
+    head = retrieved.rows(np.arange(min(BATCH, len(batch))))
     times = []
     for _ in range(21):
         start = time.process_time()
-        one.process(few, head)
+        stage.process(few, head)
         times.append(time.process_time() - start)
     return [
         curve.area,
@@ -171,14 +173,14 @@ def best_cut(relevant: np.ndarray, recall: float) -> float:
     price of a relevant candidate.
     """
     n, k = relevant.shape
-    found = np.concatenate([np.zeros((n, 1)), np.cumsum(relevant, axis=1)], axis=1)
+    n_relevant = np.concatenate([np.zeros((n, 1)), np.cumsum(relevant, axis=1)], axis=1)
     low, high = 0.0, float(k)
     for _ in range(60):
         price = (low + high) / 2
-        cut = (np.arange(k + 1) - price * found).argmin(axis=1)
-        enough = found[np.arange(n), cut].sum() >= recall * relevant.sum()
+        cut = (np.arange(k + 1) - price * n_relevant).argmin(axis=1)
+        enough = n_relevant[np.arange(n), cut].sum() >= recall * relevant.sum()
         low, high = (low, price) if enough else (price, high)
-    cut = (np.arange(k + 1) - high * found).argmin(axis=1)
+    cut = (np.arange(k + 1) - high * n_relevant).argmin(axis=1)
     return 1 - float(cut.sum()) / (n * k)
 
 

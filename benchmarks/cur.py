@@ -125,15 +125,15 @@ def run(world: World, make: Make, first: str, split: str, budget: int) -> tuple[
     """Recall [q, depths] and nDCG@10 [q]."""
     stage, batch = make(world, min(budget, len(world.context.passages))), world.asked(split)
     world.context.fit(stage)
-    found = stage.process(batch, world.lists[first][split])
+    result = stage.process(batch, world.lists[first][split])
     calls = batch.ledger.total.scorer_calls / len(batch)
     assert calls <= budget, (calls, budget)
     exact = np.argsort(-world.scores(split), axis=1, kind="stable")
-    recall = np.stack([is_in(exact[:, :k], found.documents).mean(axis=1) for k in DEPTHS], axis=1)
+    recall = np.stack([is_in(exact[:, :k], result.documents).mean(axis=1) for k in DEPTHS], axis=1)
     ids = world.context.corpus.ids(np.arange(len(world.context.corpus)))
     ranked = {
-        query.id: {ids[p]: -float(place) for place, p in enumerate(row[row >= 0].tolist())}
-        for query, row in zip(batch.queries, found.documents, strict=True)
+        query.id: {ids[p]: -float(rank) for rank, p in enumerate(row[row >= 0].tolist())}
+        for query, row in zip(batch.queries, result.documents, strict=True)
     }
     qrels = {query.id: world.qrels[query.id] for query in batch.queries}
     ndcg = per_query(parse_measures(["nDCG@10"]), qrels, ranked)["nDCG@10"]
@@ -152,7 +152,9 @@ def compare(world: World) -> None:
         if len(settings) > 1:
             chosen = max(
                 settings,
-                key=lambda one: np.mean([run(world, settings[one], first, "dev", b)[0][:, 1:].mean() for b in BUDGETS]),
+                key=lambda setting: np.mean(
+                    [run(world, settings[setting], first, "dev", b)[0][:, 1:].mean() for b in BUDGETS]
+                ),
             )
         cells = []
         for budget in BUDGETS:
@@ -234,11 +236,11 @@ def anchor_choice(world: World) -> None:
                     first=first,
                     prior=Prior.of(nobody, nobody.astype(np.float32)),
                 )
-                found = [
+                recalls = [
                     is_in(order[:, :k], np.concatenate([taken[:, count : count + k], taken[:, :count]], 1)).mean()
                     for k in (10, 100)
                 ]
-                shares.append(found)
+                shares.append(recalls)
             cells.append(" / ".join(f"{x:.3f}" for x in np.mean(shares, axis=0)))
         print(f"| {count} | " + " | ".join(cells) + " |", flush=True)
 
@@ -250,12 +252,12 @@ def main(data: Path, model: str, parts: list[str]) -> None:
         if part == "overhead":
             overhead()
             continue
-        one = world(data, part, model, store)
-        compare(one)
-        exploration(one)
-        blending(one)
+        scored_world = world(data, part, model, store)
+        compare(scored_world)
+        exploration(scored_world)
+        blending(scored_world)
         if part.startswith("max-sim"):
-            anchor_choice(one)
+            anchor_choice(scored_world)
 
 
 if __name__ == "__main__":

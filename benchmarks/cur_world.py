@@ -88,8 +88,8 @@ def world(data: Path, part: str, model: str, store: Store) -> World:
         inside = set(corpus.ids(np.arange(len(corpus))))
 
         def answerable(split: str) -> list[Query]:
-            found = dataset.split(split)
-            return [q for q in found.queries if any(g > 0 and d in inside for d, g in found.qrels[q.id].items())]
+            source = dataset.split(split)
+            return [q for q in source.queries if any(g > 0 and d in inside for d, g in source.qrels[q.id].items())]
 
         dev, test = drawn(answerable(dev_split), n_dev, rng), drawn(answerable("test"), n_test, rng)
         qrels = {q: {d: g for d, g in judged.items() if d in inside} for q, judged in qrels.items()}
@@ -127,7 +127,7 @@ def static_max_sim(queries: list[Query], context: FitContext) -> np.ndarray:
     table = table / np.linalg.norm(table, axis=1, keepdims=True)
 
     def tokens(texts: list[str]) -> list[list[int]]:
-        return [one.ids for one in MINILM.tokenizer().encode_batch(texts, add_special_tokens=False)]
+        return [encoding.ids for encoding in MINILM.tokenizer().encode_batch(texts, add_special_tokens=False)]
 
     own = [np.unique(ids) for block in context.passages.iter_texts() for ids in tokens([text or "." for text in block])]
     starts = np.cumsum([0, *map(len, own)])[:-1]

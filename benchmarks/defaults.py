@@ -40,7 +40,7 @@ def main() -> None:
         rows = [(f"bm25 {k1:g} / {b:g}", {"type": "bm25", "k1": k1, "b": b}) for k1, b in PAIRS]
         _print(dataset, rows, store)
         if given.dense:
-            _print(dataset, [(f"hybrid {one}", _hybrid(one, given.dense)) for one in FUSIONS], store)
+            _print(dataset, [(f"hybrid {fusion}", _hybrid(fusion, given.dense)) for fusion in FUSIONS], store)
 
 
 def _hybrid(fusion: str, model: str) -> dict[str, Any]:
@@ -53,13 +53,13 @@ def _print(dataset: Dataset, rows: list[tuple[str, dict[str, Any]]], store: Stor
     first = None
     for label, retriever in rows:
         pipeline = Pipeline.from_config({"type": "pipeline", "retriever": retriever})
-        found = evaluate(pipeline, dataset, measures=MEASURES, timed=False, store=store)
-        values = np.array([found.values["nDCG@10"][query.id] for query in found.split.queries])
+        evaluation = evaluate(pipeline, dataset, measures=MEASURES, timed=False, store=store)
+        values = np.array([evaluation.values["nDCG@10"][query.id] for query in evaluation.split.queries])
         first = values if first is None else first
         said = compare(values, first)
         low, high = said.ci95 or (0.0, 0.0)
         print(
-            f"| {dataset.name} | {label} | {found.mean('nDCG@10'):.4f} | {found.mean('R@100'):.4f} "
+            f"| {dataset.name} | {label} | {evaluation.mean('nDCG@10'):.4f} | {evaluation.mean('R@100'):.4f} "
             f"| {said.difference:+.4f} | {low:+.4f} to {high:+.4f} | {said.p_value:.4f} |",
             flush=True,
         )

@@ -94,7 +94,7 @@ def pair_ms(pipeline: Pipeline, test: Split) -> float:
 def sampled(split: Split, n: int, rng: np.random.Generator, *, ordered: bool = False) -> Split:
     judged = [query for query in split.queries if query.id in split.qrels]
     chosen = rng.choice(len(judged), min(n, len(judged)), replace=False)
-    queries = [judged[place] for place in (sorted(chosen) if ordered else chosen)]
+    queries = [judged[row] for row in (sorted(chosen) if ordered else chosen)]
     return Split(queries, {query.id: split.qrels[query.id] for query in queries})
 
 

@@ -53,7 +53,7 @@ def parts_of(text: str) -> Gold:
         if line.lstrip().startswith("|") and not re.fullmatch(r"\|( *-+ *\|)+", line.strip())
     ]
     cells = [cell for line in rows for cell in re.split(r"(?<!\\)\|", line)]
-    filled = ([text for one in texts if (text := plain(one))] for texts in (headings, cells, code))
+    filled = ([text for part in texts if (text := plain(part))] for texts in (headings, cells, code))
     return Gold(words(text), *filled)
 
 
@@ -66,14 +66,14 @@ class Kept:
 
     def add(self, text: str, gold: Gold, key: Callable[[str], str] = str, page: str = "") -> None:
         parts = parts_of(text)
-        found = words(text, key)
-        self._count(NAMES[0], (found & gold.words).total(), gold.words.total())
-        self._count(NAMES[1], (found - gold.words).total(), found.total())
+        read_words = words(text, key)
+        self._count(NAMES[0], (read_words & gold.words).total(), gold.words.total())
+        self._count(NAMES[1], (read_words - gold.words).total(), read_words.total())
         for name, here, wanted in zip(NAMES[2:], parts[1:], gold[1:], strict=True):
             have, want = Counter(map(key, here)), Counter(text for text in wanted if text)
             self._count(name, (have & want).total(), want.total())
             self.missing += [f"{page}: {name}: {text}" for text in (want - have)]
-        self.missing += [f"{page}: {text}" for text in (gold.words - found)]
+        self.missing += [f"{page}: {text}" for text in (gold.words - read_words)]
 
     def _count(self, name: str, kept: int, total: int) -> None:
         self.of[name][0] += kept

@@ -80,10 +80,12 @@ def pages_of(root: Path, question: dict[str, str]) -> dict[str, int]:
     path = root / PDFS[question["manual"]][0]
     document = pypdfium2.PdfDocument(path)
     entries = [
-        (one.get_title(), one.get_dest().get_index() + 1) for one in document.get_toc(max_depth=8) if one.get_dest()
+        (bookmark.get_title(), bookmark.get_dest().get_index() + 1)
+        for bookmark in document.get_toc(max_depth=8)
+        if bookmark.get_dest()
     ]
-    place = next(number for number, (title, _) in enumerate(entries) if title == question["section"])
-    first, last = entries[place][1], entries[place + 1][1]
+    position = next(number for number, (title, _) in enumerate(entries) if title == question["section"])
+    first, last = entries[position][1], entries[position + 1][1]
     others = [page for page in question["also"].split(";") if page]
     return dict.fromkeys(others, 1) | {
         f"{path.name}:{page}": 2 if page == first else 1 for page in range(first, min(last, first + 2) + 1)

@@ -59,14 +59,14 @@ def main(data: Path) -> None:
         allowed = sum(year is not None and low <= year < high for year in years)
         cells, short = [], 0
         for name, pipeline in fitted.items():
-            found = pipeline.search(queries, filter={"year": {"gte": low, "lt": high}})
+            results = pipeline.search(queries, filter={"year": {"gte": low, "lt": high}})
             recalls = []
-            for one, every in zip(found, everything[name], strict=True):
+            for hits, every in zip(results, everything[name], strict=True):
                 passing = [hit for hit in every if low <= (hit.document.metadata.get("year") or 0) < high][:TOP_K]
                 # By score: titles that occur several times are alike, and any of them will do.
-                enough = sum(hit.score >= passing[-1].score - 1e-6 for hit in one) if passing else 0
+                enough = sum(hit.score >= passing[-1].score - 1e-6 for hit in hits) if passing else 0
                 recalls.append(enough / len(passing) if passing else 1.0)
-                short += len(one) < len(passing)
+                short += len(hits) < len(passing)
             cells.append(f"{np.mean(recalls):.3f}")
         print(f"| {low} to {high - 1} | {allowed} | " + " | ".join(cells) + f" | {short} |")
 
@@ -76,7 +76,12 @@ def main(data: Path) -> None:
         batch = [
             Query(str(number), text, filter={"year": {"gte": low, "lt": high}}) for number, text in enumerate(queries)
         ]
-        rates = np.array([[_rate(one, batch[:32]) for one in (fitted["dense, flat"], ordered)] for _ in range(5)])
+        rates = np.array(
+            [
+                [_rate(fitted_pipeline, batch[:32]) for fitted_pipeline in (fitted["dense, flat"], ordered)]
+                for _ in range(5)
+            ]
+        )
         plain, window = np.median(rates, axis=0)
         print(f"| {low} to {high - 1} | {plain:.0f} | {window:.0f} | {np.median(rates[:, 1] / rates[:, 0]):.2f} |")
 

@@ -104,11 +104,11 @@ def in_turn(*actions: Callable[[], Any], least: float = 0.05) -> list[float]:
             for _ in range(times[number]):
                 action()
             seconds[turn, number] = (time.perf_counter() - start) / times[number]
-    return [float(one) for one in seconds.min(axis=0)]
+    return [float(best) for best in seconds.min(axis=0)]
 
 
-def recall(expected: Any, found: Any) -> float:
-    pairs = zip(expected.tolist(), found.tolist(), strict=True)
+def recall(expected: Any, actual: Any) -> float:
+    pairs = zip(expected.tolist(), actual.tolist(), strict=True)
     return float(np.mean([len(set(a) & set(b)) / len(a) for a, b in pairs]))
 
 
@@ -121,15 +121,15 @@ def families(vectors: Any, queries: Any, work: Path) -> None:
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name in FAMILIES:
         index = opened(name, vectors, work)
-        raw, one = index._index, queries[:1]
+        raw, single = index._index, queries[:1]
         parameters = index.search_parameters(K, None)
         ours, theirs = in_turn(
             lambda: index.search(queries, K),  # noqa: B023 - called before the next turn
             lambda: raw.search(queries, K, params=parameters),  # noqa: B023
         )
         alone, raw_alone = in_turn(
-            lambda: index.search(one, K),  # noqa: B023
-            lambda: raw.search(one, K, params=parameters),  # noqa: B023
+            lambda: index.search(single, K),  # noqa: B023
+            lambda: raw.search(single, K, params=parameters),  # noqa: B023
         )
         full = vectors.nbytes if index._flat is not None and hasattr(index, "refine") else 0
         n = len(queries)
@@ -198,7 +198,7 @@ def filtered(names: list[str], vectors: Any, queries: Any, work: Path) -> None:
                 ]
                 if selector is not None:
                     actions.append(lambda: index._index.search(some, K, params=selector))  # noqa: B023
-                times = [1e3 * one for one in in_turn(*actions, least=0.01)]
+                times = [1e3 * fastest for fastest in in_turn(*actions, least=0.01)]
                 scan, its, reached = min(times[1:3]), "-", "-"
                 better = scan
                 if selector is not None:
@@ -232,12 +232,12 @@ def _with_selector(parameters: Any, subset: Subset) -> Any:
 
 
 if __name__ == "__main__":
-    _, given, place, what, *chosen = sys.argv
-    made, asked = vectors_of(Path(given), Path(place))
-    if what == "build":
-        for one in FAMILIES:
-            opened(one, made, Path(place))
-    elif what == "families":
-        families(made, asked, Path(place))
+    _, given, folder, task, *chosen = sys.argv
+    made, asked = vectors_of(Path(given), Path(folder))
+    if task == "build":
+        for family in FAMILIES:
+            opened(family, made, Path(folder))
+    elif task == "families":
+        families(made, asked, Path(folder))
     else:
-        filtered(chosen, made, asked, Path(place))
+        filtered(chosen, made, asked, Path(folder))

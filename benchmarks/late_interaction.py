@@ -60,9 +60,9 @@ class Measured:
     def __init__(self, stored: Stored, head: bool) -> None:
         self.stored, self.context, self.queries = stored, stored.context, stored.queries
         self.embedder: TokenEmbedder = TokenHead(embedder=stored.encoder, epochs=5) if head else stored.encoder
-        self.exact = self.found(LateInteraction(embedder=self.embedder, top_k=max(TOP)))[0]
+        self.exact = self.retrieved(LateInteraction(embedder=self.embedder, top_k=max(TOP)))[0]
 
-    def found(self, retriever: Any) -> tuple[Candidates, float]:
+    def retrieved(self, retriever: Any) -> tuple[Candidates, float]:
         """Its table, and CPU milliseconds a question."""
         self.context.fit(retriever)
         batch = QueryBatch(self.queries)
@@ -95,7 +95,7 @@ class Measured:
         for factor, (storage, bits) in list(itertools.product((1, 2, 4), STORAGES))[start:]:
             embedder = self.embedder if factor == 1 else PooledTokens(embedder=self.embedder, factor=factor)
             retriever = LateInteraction(embedder=embedder, storage=storage, top_k=100)  # type: ignore[arg-type]
-            table, ms = self.found(retriever)
+            table, ms = self.retrieved(retriever)
             size = retriever.tokens.bytes / len(self.context.corpus)
             values = self.quality(table)
             apart = compare(values, whole)
@@ -139,7 +139,7 @@ class Measured:
         ):
             rows.append((name, Dense(embedder=coded, metric="inner_product", index=index, top_k=most), size))
         for name, retriever, size in rows[start:]:
-            table, ms = self.found(retriever)
+            table, ms = self.retrieved(retriever)
             shares = [self.share(table, top, depth) for top in TOP for depth in depths if depth >= top]
             cells = " | ".join(f"{share:.3f}" for share in shares)
             print(f"| {name} | {size:,.0f} | {cells} | {self.quality(table).mean():.4f} | {ms:.2f} |", flush=True)

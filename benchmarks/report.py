@@ -92,20 +92,22 @@ def main(source: str, split: str, n: int) -> None:
                 browser.call("Performance.enable")
                 browser.open(report.as_uri())
                 drawn.append(browser.evaluate(DRAWN) / 1e3)
-                figures = {one["name"]: one["value"] for one in browser.call("Performance.getMetrics")["metrics"]}
+                figures = {
+                    metric["name"]: metric["value"] for metric in browser.call("Performance.getMetrics")["metrics"]
+                }
                 worked.append(figures["ProcessTime"])
                 opened.append(browser.evaluate(OPENED) / 1e3)
         print(f"\n{dataset.name} / {split}, {n:,} queries, {len(dataset.corpus):,} documents\n")
         print("| | median | slowest of 7 |\n|---|---|---|")
         print(f"| report.html, MB | {report.stat().st_size / 1e6:.2f} | |")
         print(f"| per_query.parquet, MB | {(run / 'per_query.parquet').stat().st_size / 1e6:.2f} | |")
-        for what, values in (
+        for label, values in (
             ("report written, s", seconds),
             ("opened and drawn in chromium, s", drawn),
             ("processor time of the page until then, s", worked),
             ("a query opened by a click, s", opened),
         ):
-            print(f"| {what} | {np.median(values):.2f} | {max(values):.2f} |")
+            print(f"| {label} | {np.median(values):.2f} | {max(values):.2f} |")
 
 
 if __name__ == "__main__":

@@ -59,11 +59,11 @@ def main(data: Path) -> None:
         dataset = load_dataset(data / name)
         for label, retriever in PIPELINES.items():
             pipeline = Pipeline.from_config({"type": "pipeline", "retriever": retriever})
-            found = evaluate(pipeline, dataset, measures=list(NAMES))
-            low, high = found.metrics["measures"]["nDCG@10"]["ci95"]
+            evaluation = evaluate(pipeline, dataset, measures=list(NAMES))
+            low, high = evaluation.metrics["measures"]["nDCG@10"]["ci95"]
             print(
-                f"| {label} | {name} | {found.mean('nDCG@10'):.4f} | {low:.3f} to {high:.3f} "
-                f"| {found.mean('R@100'):.4f} | {largest_difference(found):.1e} |",
+                f"| {label} | {name} | {evaluation.mean('nDCG@10'):.4f} | {low:.3f} to {high:.3f} "
+                f"| {evaluation.mean('R@100'):.4f} | {largest_difference(evaluation):.1e} |",
                 flush=True,
             )
 

@@ -348,8 +348,8 @@ def main() -> None:
     documents = dataset.corpus.documents(list(range(given.documents)))
     with tempfile.TemporaryDirectory() as folder:
         folders = {kind: Path(folder) / kind for kind in given.pipeline or ["bm25", "hybrid"]}
-        for kind, place in folders.items():
-            make(kind).fit(documents).save(place)
+        for kind, path in folders.items():
+            make(kind).fit(documents).save(path)
         for part in given.part or parts:
             print(f"\n{part}\n")
             parts[part](folders, queries)

@@ -117,13 +117,13 @@ def quality(folder: Path, given: Any, store: Store | None) -> None:
     n = sum(1 for _ in (folder / "corpus.jsonl").open())
     for label, retriever in rows.items():
         pipeline = Pipeline.from_config({"type": "pipeline", "retriever": retriever})
-        found = evaluate(pipeline, dataset, measures=MEASURES, timed=False, store=store)
-        values = np.array([found.values["nDCG@10"][query.id] for query in found.split.queries])
+        evaluation = evaluate(pipeline, dataset, measures=MEASURES, timed=False, store=store)
+        values = np.array([evaluation.values["nDCG@10"][query.id] for query in evaluation.split.queries])
         first = values if first is None else first
         said = compare(values, first)
         low, high = said.ci95 or (0.0, 0.0)
         print(
-            f"| {dataset.name} | {n:,} | {label} | {found.mean('nDCG@10'):.4f} | {found.mean('R@100'):.4f} "
+            f"| {dataset.name} | {n:,} | {label} | {evaluation.mean('nDCG@10'):.4f} | {evaluation.mean('R@100'):.4f} "
             f"| {said.difference:+.4f} | {low:+.4f} to {high:+.4f} | {said.p_value:.4f} |",
             flush=True,
         )

@@ -100,8 +100,8 @@ def locomo(folder: Path, store: Store) -> None:
             figures = []
             for dataset in (everywhere, own):
                 pipeline = Pipeline(retriever=Keyed(keys=keys(match)), chunker=chunker)
-                found = evaluate(pipeline, dataset, measures=["R@1", "R@5", "nDCG@10"], store=store)
-                figures += [f"{found.mean(measure):.3f}" for measure in ("R@1", "R@5", "nDCG@10")]
+                evaluation = evaluate(pipeline, dataset, measures=["R@1", "R@5", "nDCG@10"], store=store)
+                figures += [f"{evaluation.mean(measure):.3f}" for measure in ("R@1", "R@5", "nDCG@10")]
             print(f"| {name} | {matcher} | {' | '.join(figures)} |", flush=True)
 
 
@@ -119,14 +119,14 @@ def template(state: dict[str, str]) -> str:
 
 
 def turns(row: dict[str, Any]) -> list[Turn]:
-    return [Turn(one["speaker"], one["text"]) for one in row["utterances"]]
+    return [Turn(utterance["speaker"], utterance["text"]) for utterance in row["utterances"]]
 
 
-def f1(one: set[Any], other: set[Any]) -> float:
-    return 2 * len(one & other) / (len(one) + len(other)) if one or other else 1.0
+def f1(expected: set[Any], other: set[Any]) -> float:
+    return 2 * len(expected & other) / (len(expected) + len(other)) if expected or other else 1.0
 
 
-def agreement(test: list[dict[str, Any]], found: list[list[dict[str, Any]]]) -> np.ndarray:
+def agreement(test: list[dict[str, Any]], neighbors: list[list[dict[str, Any]]]) -> np.ndarray:
     """Mean F1 over the neighbours of each test turn: state change by value and by slot, then full state likewise; 0
     where there is no neighbour.
     """
@@ -141,7 +141,7 @@ def agreement(test: list[dict[str, Any]], found: list[list[dict[str, Any]]]) -> 
 
     return np.array([
         np.mean([compared(row, near) for near in nearest], axis=0) if nearest else np.zeros(4)
-        for row, nearest in zip(test, found, strict=True)
+        for row, nearest in zip(test, neighbors, strict=True)
     ])  # fmt: skip
 
 
@@ -178,7 +178,7 @@ def multiwoz(
         return lambda: [summary(Distilled(embedder=embedder(), student=student.spec.clone()))]
 
     def in_words(top_k: int = K) -> SummaryKey:
-        space = LSA(dim=1024, stop_words=False)
+        space = LSA(dim=1024, stop_words=False, singles=True)
         query = Distilled(embedder=space, reads=embedder(), student=Ridge(words=WORDS))
         return SummaryKey(
             summarizer=Precomputed(str(summaries)), retriever=Dense(embedder=space, top_k=top_k), query=query
@@ -225,8 +225,8 @@ def multiwoz(
                 candidates = pipeline.run(batch)
                 assert batch.ledger.total.llm_calls == 0
                 ids = pipeline.corpus.ids()
-                found = [[chosen[ids[p]] for p in row if p >= 0] for row in candidates.documents.tolist()]
-                figures[name].append(agreement(test, found))
+                neighbors = [[chosen[ids[p]] for p in row if p >= 0] for row in candidates.documents.tolist()]
+                figures[name].append(agreement(test, neighbors))
         each = {name: np.mean(values, axis=0) for name, values in figures.items()}
         means = {name: values.mean(axis=0) for name, values in each.items()}
         raw, oracle = means["last turn on last turn"][0], means["*oracle: gold summary* on summaries"][0]

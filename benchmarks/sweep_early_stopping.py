@@ -26,9 +26,9 @@ def scores(folder: Path) -> np.ndarray:
     name = optuna.get_all_study_names(storage)[-1]
     trials = optuna.load_study(study_name=name, storage=storage).get_trials()
     packed = {
-        one.user_attrs["config"]: one.user_attrs["measured"]["values"]["nDCG@10"]
-        for one in trials
-        if one.state.name == "COMPLETE" and "measured" in one.user_attrs
+        trial.user_attrs["config"]: trial.user_attrs["measured"]["values"]["nDCG@10"]
+        for trial in trials
+        if trial.state.name == "COMPLETE" and "measured" in trial.user_attrs
     }
     return np.stack([unpacked(text) for text in packed.values()])
 
@@ -66,11 +66,11 @@ def main() -> None:
     for folder in arguments.folders:
         values = scores(folder)
         means = values.mean(axis=1)
-        found = [replay(values, seed, arguments.risk) for seed in range(arguments.seeds)]
-        same = np.mean([means[chosen] == means.max() for chosen, *_ in found])
-        loss = np.mean([means.max() - means[chosen] for chosen, *_ in found])
-        saved = 1 - np.mean([share for _, share, _ in found])
-        stopped = np.mean([count for *_, count in found])
+        replays = [replay(values, seed, arguments.risk) for seed in range(arguments.seeds)]
+        same = np.mean([means[chosen] == means.max() for chosen, *_ in replays])
+        loss = np.mean([means.max() - means[chosen] for chosen, *_ in replays])
+        saved = 1 - np.mean([share for _, share, _ in replays])
+        stopped = np.mean([count for *_, count in replays])
         print(f"| {folder.name} | {len(values)} | {values.shape[1]} | {same:.0%} of {arguments.seeds} | {loss:.5f} "
               f"| {saved:.0%} | {stopped:.1f} |", flush=True)  # fmt: skip
 

@@ -123,9 +123,9 @@ def measured(pipeline: Pipeline, split: Split) -> tuple[float, float]:
                 vectors[part.fingerprint] = batch.embeddings(part)
             batch.remember("embeddings", part.fingerprint, lambda: vectors[part.fingerprint])  # noqa: B023 - called now
     start = time.process_time()
-    found = pipeline.run(batch)
+    candidates = pipeline.run(batch)
     spent = (time.process_time() - start) / len(split.queries) * 1e3
-    values = per_query(parse_measures(["nDCG@10"]), split.qrels, as_run(split.queries, found, pipeline.corpus))
+    values = per_query(parse_measures(["nDCG@10"]), split.qrels, as_run(split.queries, candidates, pipeline.corpus))
     return float(np.mean(list(values["nDCG@10"].values()))), spent
 
 

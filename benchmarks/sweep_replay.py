@@ -109,8 +109,8 @@ def main() -> None:
         indexes: dict[str, list[int]] = {}
         spent: dict[str, list[float]] = {}
         for dataset in DATASETS:
-            dev = {key: one[measure] for key, one in tables[dataset, "Dev"].items()}
-            test = {key: one[measure] for key, one in tables[dataset, "Test"].items()}
+            dev = {key: measured[measure] for key, measured in tables[dataset, "Dev"].items()}
+            test = {key: measured[measure] for key, measured in tables[dataset, "Test"].items()}
             for name in chosen:
                 seeds = arguments.slow_seeds if name == "gp" else arguments.seeds
                 rows = []
@@ -150,9 +150,9 @@ def main() -> None:
                 cells = []
                 places = [("random", 0), ("random", 3), ("greedy M, redraw", 1), ("greedy M, redraw", 3),
                           ("greedy R, redraw", 3)]  # fmt: skip
-                for (name, place), published in zip(places, PUBLISHED[dataset], strict=True):
+                for (name, column), published in zip(places, PUBLISHED[dataset], strict=True):
                     if (dataset, name) in curves:
-                        ours = curves[dataset, name][:, place]
+                        ours = curves[dataset, name][:, column]
                         error = ours.std(ddof=1) / np.sqrt(len(ours))
                         cells.append(f"{ours.mean():.4f} / {published} ({(ours.mean() - published) / error:+.1f})")
                     else:
@@ -170,7 +170,7 @@ def print_fronts(tables: dict) -> None:
     print("| dataset | size | hypervolume |")
     print("|---|---|---|")
     for dataset in DATASETS:
-        values = np.array([[one["Lexical-AC"], one["Lexical-FF"]] for one in tables[dataset, "Dev"].values()])
+        values = np.array([[point["Lexical-AC"], point["Lexical-FF"]] for point in tables[dataset, "Dev"].values()])
         front = pareto(values, ["maximize", "maximize"])
         print(f"| {dataset} | {len(np.unique(values[front], axis=0))} | {hypervolume(values):.4f} |")
 
@@ -191,7 +191,9 @@ def print_archives(space: Space, tables: dict, seeds: int) -> None:
     print("\n### Archives: Lexical-AC in cells of Lexical-FF, 30 tries on dev, mean ± standard error\n")
     print("| dataset | sampler | of the best in every cell | hypervolume |\n|---|---|---|---|")
     for dataset in DATASETS:
-        dev = {key: (one["Lexical-AC"], one["Lexical-FF"]) for key, one in tables[dataset, "Dev"].items()}
+        dev = {
+            key: (measured["Lexical-AC"], measured["Lexical-FF"]) for key, measured in tables[dataset, "Dev"].items()
+        }
         for name, sampler in samplers.items():
             print(f"| {dataset} | {name} | {archived(sampler, space, dev, seeds)} |", flush=True)
 

@@ -68,11 +68,13 @@ def sample(corpus: Corpus, split: Split, n: int | None) -> Corpus:
     """So many documents, those that are judged among them."""
     if n is None:
         return corpus
-    judged = {id for one in split.qrels.values() for id in one}
+    judged = {id for judgments in split.qrels.values() for id in judgments}
     documents = list(corpus)
-    others = [one for one in documents if one.id not in judged]
+    others = [document for document in documents if document.id not in judged]
     drawn = np.random.default_rng(0).permutation(len(others))[: n - len(judged)]
-    return Corpus.from_documents([one for one in documents if one.id in judged] + [others[i] for i in sorted(drawn)])
+    return Corpus.from_documents(
+        [document for document in documents if document.id in judged] + [others[i] for i in sorted(drawn)]
+    )
 
 
 def main() -> None:
@@ -114,7 +116,7 @@ def main() -> None:
     for entry in store.entries():
         kinds[entry.kind] = kinds.get(entry.kind, 0) + 1
     bench = Bench(sweep, dataset, None)
-    trials = [one for one in result.trials if one.state == "complete"]
+    trials = [tried for tried in result.trials if tried.state == "complete"]
     seconds, same = [], 0
     for number in np.random.default_rng(1).permutation(len(trials))[: arguments.scratch]:
         trial = trials[number]

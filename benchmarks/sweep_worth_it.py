@@ -54,7 +54,7 @@ def main() -> None:
         result = tune(sweep, dataset, out=arguments.work / name, store=store)
         seconds = time.perf_counter() - start
         best, baseline = result.tested[0], result.baseline
-        first = next(one for one in result.trials if one.number == baseline.trial)
+        first = next(trial for trial in result.trials if trial.number == baseline.trial)
         against, about = best.against["nDCG@10"], result.dataset
         low, high = best.evaluation.metrics["measures"]["nDCG@10"]["ci95"]
         point = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in result.best.point.items())

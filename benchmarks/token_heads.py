@@ -66,7 +66,7 @@ def measure(given: Any) -> None:
     kept = given.tokens.with_suffix("")
     kept.mkdir(exist_ok=True)
 
-    def found(name: str, make: Callable[[], Retriever]) -> Known:
+    def retrieved(name: str, make: Callable[[], Retriever]) -> Known:
         """A list by name, with what was learned for it; made once."""
         file = kept / f"{name}.npz"
         if not file.is_file():
@@ -86,9 +86,9 @@ def measure(given: Any) -> None:
         known.about = json.loads(str(arrays["about"]))  # type: ignore[attr-defined]
         return known
 
-    words = found("words (bm25)", lambda: BM25(top_k=100))
-    vector = found("one vector", lambda: Dense(embedder=encoder, top_k=100))
-    frozen = found("frozen tokens", lambda: LateInteraction(embedder=encoder, top_k=100))
+    words = retrieved("words (bm25)", lambda: BM25(top_k=100))
+    vector = retrieved("one vector", lambda: Dense(embedder=encoder, top_k=100))
+    frozen = retrieved("frozen tokens", lambda: LateInteraction(embedder=encoder, top_k=100))
     rows: dict[str, Any] = {
         "frozen tokens": frozen,
         "hybrid of words and one vector": Hybrid(retrievers=[words, vector], top_k=100),
@@ -100,7 +100,7 @@ def measure(given: Any) -> None:
         if given.rows and name not in given.rows.split(";"):
             continue
         head = TokenHead(embedder=encoder, epochs=given.epochs, **arguments)
-        late = found(name, lambda head=head: LateInteraction(embedder=head, top_k=100))  # type: ignore[misc]
+        late = retrieved(name, lambda head=head: LateInteraction(embedder=head, top_k=100))  # type: ignore[misc]
         rows[name] = late
         rows[f"hybrid with {name}"] = Hybrid(retrievers=[words, vector, late], top_k=100)
     show(stored, queries, rows, context)

@@ -82,12 +82,12 @@ def main(data: Path) -> None:
     for name in SETS:
         dataset = load_dataset(data / name if (data / name).is_dir() else name)
         pipeline = Pipeline.from_config({"type": "pipeline", "retriever": {"type": "bm25", "top_k": 1000}})
-        found = evaluate(pipeline, dataset, measures=list(NAMES), timed=False)
-        qrels = found.split.qrels
+        evaluation = evaluate(pipeline, dataset, measures=list(NAMES), timed=False)
+        qrels = evaluation.split.qrels
         with tempfile.TemporaryDirectory() as folder:
-            path = write_run(found, Path(folder) / "run") / "run.trec"
+            path = write_run(evaluation, Path(folder) / "run") / "run.trec"
             ties = Path(folder) / "tied.trec"
-            returned = largest(dict(found.values), reference(path, qrels), qrels)
+            returned = largest(dict(evaluation.values), reference(path, qrels), qrels)
             share = tied(path, ties)
             differences = []
             for judged in (qrels, negative(qrels, ties)):

@@ -85,13 +85,13 @@ def sentences(data: Path) -> Iterator[str]:
 
 def texts_of(data: Path, wanted: int) -> list[str]:
     """As many different texts: sentences, and where there are too few, pairs of them."""
-    found = list(sentences(data))
+    texts = list(sentences(data))
     rng = random.Random(0)
-    rng.shuffle(found)
-    single = len(found)
-    while len(found) < wanted:
-        found.append(" ".join(rng.sample(found[:single], 2)))
-    return found[:wanted]
+    rng.shuffle(texts)
+    single = len(texts)
+    while len(texts) < wanted:
+        texts.append(" ".join(rng.sample(texts[:single], 2)))
+    return texts[:wanted]
 
 
 def documents_of(texts: dict[str, str]) -> list[Document]:
@@ -120,10 +120,10 @@ def day(
     return given, touched[each:]
 
 
-def compare(one: Pipeline, other: Pipeline, queries: Sequence[Query]) -> tuple[float, float]:
+def compare(first: Pipeline, other: Pipeline, queries: Sequence[Query]) -> tuple[float, float]:
     """Share of queries with the same ten documents, and the largest difference of scores at a rank."""
     same, apart = 0, 0.0
-    for a, b in zip(one.search(queries, top_k=10), other.search(queries, top_k=10), strict=True):
+    for a, b in zip(first.search(queries, top_k=10), other.search(queries, top_k=10), strict=True):
         same += {hit.document.id for hit in a} == {hit.document.id for hit in b}
         apart = max([apart, *(abs(x.score - y.score) for x, y in zip(a, b, strict=False))])
     return same / len(queries), apart

@@ -176,15 +176,15 @@ def _shares(test: Split, training: Training) -> Any:
 
 
 def _row(name: str, n: str, label: str, values: Any, base: Any, shares: Any, spent: float, chosen: str) -> None:
-    found = compare(values[:, 0], base[:, 0])
+    comparison = compare(values[:, 0], base[:, 0])
     groups = ["", ""]
     if shares is not None:
         difference = values[:, 0] - base[:, 0]
         groups = [f"{difference[m].mean():+.3f} ({m.sum()})" if m.any() else "none" for m in (shares, ~shares)]
-    low, high = found.ci95 or (0.0, 0.0)
+    low, high = comparison.ci95 or (0.0, 0.0)
     print(
         f"| {name} | {n} | {label} | {values[:, 0].mean():.4f} | {values[:, 1].mean():.4f} "
-        f"| {found.difference:+.4f} | {low:+.4f} to {high:+.4f} | {found.p_value:.4f} "
+        f"| {comparison.difference:+.4f} | {low:+.4f} to {high:+.4f} | {comparison.p_value:.4f} "
         f"| {groups[0]} | {groups[1]} | {spent:.0f} | {chosen} |",
         flush=True,
     )

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from rag.display import Interval, Part, Shown, Table, count
 from rag.errors import ArtifactError, system_message
@@ -82,7 +82,7 @@ class StageCosts(Spending, _Left):
 class StageLosses(_Step):
     """Relevant documents left and lost at a stage."""
 
-    found: int
+    left: int = Field(validation_alias=AliasChoices("left", "found"))  # its name in older runs
     recall: float
     lost: int
     oracle: float

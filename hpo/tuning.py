@@ -89,7 +89,7 @@ def tune(
     if auto:
         from rag.hpo.auto.run import auto_sweep
 
-        dataset = load_dataset(dataset) if isinstance(dataset, (str, Path)) else dataset
+        dataset = load_dataset(dataset, store=store) if isinstance(dataset, (str, Path)) else dataset
         sweep = auto_sweep(sweep, dataset, budget=budget, scorers=scorers, encoders=encoders, settings=settings)
     else:
         sweep = _sweep(sweep, settings)
@@ -98,7 +98,7 @@ def tune(
         check_target(Path(out))
     if source is None:
         raise ConfigError("must be given, or named in the sweep", parameter="dataset")
-    data = source if isinstance(source, Dataset) else load_dataset(source)
+    data = source if isinstance(source, Dataset) else load_dataset(source, store=store)
     data.split(sweep.split("test") or "test")
     bench = Bench(sweep, data, store)
     with ExitStack() as stack:
@@ -117,7 +117,7 @@ def tune(
             bar = _Bar(study, advance)
             bar()
             if workers > 1 or sweep.trial_timeout is not None or execution is not None:
-                root, mode = (None, None) if store is None else (store.place, store.mode)
+                root, mode = (None, None) if store is None else (store.location, store.mode)
                 given = source if execution is None else data
                 job = Job(sweep, given, folder, root, mode or "use", deadline, study.name, _run)
                 if execution is None:

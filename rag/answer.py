@@ -83,9 +83,9 @@ def citations_in(text: str, documents: Sequence[str]) -> tuple[tuple[Citation, .
     """
     cited: dict[int, Citation] = {}
     dropped = 0
-    for found in _CITATION.finditer(text):
-        for part in re.split(r"[,;]", found[1]):
-            numbers = [int(one) for one in re.split(r"[-\u2013]", part)]
+    for match in _CITATION.finditer(text):
+        for part in re.split(r"[,;]", match[1]):
+            numbers = [int(number) for number in re.split(r"[-\u2013]", part)]
             first, last = numbers[0], numbers[-1]
             if 1 <= first <= last <= len(documents):
                 cited |= {

@@ -27,7 +27,9 @@ def refuses_unknown(function: Callable[P, R]) -> Callable[P, R]:
     """
     parameters = inspect.signature(function).parameters
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    valid = frozenset(name for name, one in parameters.items() if one.kind in named and name not in ("self", "cls"))
+    valid = frozenset(
+        name for name, parameter in parameters.items() if parameter.kind in named and name not in ("self", "cls")
+    )
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:

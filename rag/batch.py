@@ -189,7 +189,7 @@ class QueryBatch(Shown):
         Raises:
             ModelError: The embedder gave vectors that are not finite.
         """
-        return self.remember("embeddings", embedder.fingerprint, lambda: self._embed(embedder))
+        return self.remember("embeddings", embedder.vectors_key, lambda: self._embed(embedder))
 
     def token_vectors(self, embedder: TokenEmbedder) -> TokenVectors:
         """Vectors of the queries' tokens by this embedder; computed once per batch.
@@ -203,7 +203,7 @@ class QueryBatch(Shown):
                 return TokenVectors(np.empty((0, embedder.dimension), dtype=np.float32), np.zeros(1, dtype=np.int64))
             if embedder.token_source is not None:
                 return embedder.remade_tokens(self.token_vectors(embedder.token_source), query=True)
-            if ("embeddings", embedder.fingerprint) not in self._remembered:  # else the same texts are counted already
+            if ("embeddings", embedder.vectors_key) not in self._remembered:  # else the same texts are counted already
                 self.ledger.spend(texts_embedded=len(self))
             return embedder.embed_query_tokens(self.texts)
 
@@ -218,7 +218,7 @@ class QueryBatch(Shown):
                 )
             return tokens
 
-        return self.remember("tokens", embedder.fingerprint, check)
+        return self.remember("tokens", embedder.vectors_key, check)
 
     def embed_documents(self, embedder: Embedder, texts: Sequence[str]) -> Vectors:
         """Vectors of texts that replace the queries, embedded like documents, float32 [n, d]; cached in the store.
@@ -346,12 +346,12 @@ class QueryBatch(Shown):
         self.remarks.setdefault(id(query), {}).setdefault(remark.message, remark)
 
     def embedded_by(self) -> set[str]:
-        """Fingerprints of the embedders that have embedded these queries."""
+        """Keys of the vectors (:attr:`rag.Embedder.vectors_key`) that these queries have."""
         return self._paid | {fingerprint for name, fingerprint in self._remembered if name == "embeddings"}
 
-    def mark_paid(self, fingerprints: set[str]) -> None:
+    def mark_paid(self, vectors: set[str]) -> None:
         """Mark the vectors of these embedders as already counted, so that they are not counted again."""
-        self._paid |= fingerprints
+        self._paid |= vectors
 
     def mark_uncacheable(self, why: str) -> None:
         """Mark the results as dependent on a failure, such as that of a summary, so that no store caches them."""
@@ -387,7 +387,7 @@ class QueryBatch(Shown):
                 embedder.from_tokens(self.token_vectors(embedder.token_source), query=True), len(self)
             )
         ids = [query.id for query in self.queries]
-        counted = embedder.fingerprint in self._paid or ("tokens", embedder.fingerprint) in self._remembered
+        counted = embedder.vectors_key in self._paid or ("tokens", embedder.vectors_key) in self._remembered
         return embed_query_texts(
             embedder,
             self.texts,

@@ -82,8 +82,11 @@ class Calls:
 
 def remarks_on(calls: Iterable[Calls]) -> list[Remark]:
     """A remark on each record with failures."""
-    failed = [one for one in calls if one.failed]
-    return [Remark("model_calls_failed", str(one), one.failed, one.asked, tuple(one.examples)) for one in failed]
+    failed = [record for record in calls if record.failed]
+    return [
+        Remark("model_calls_failed", str(record), record.failed, record.asked, tuple(record.examples))
+        for record in failed
+    ]
 
 
 def too_many_failed(calls: Iterable[Calls], max_failed: float = MAX_FAILED) -> str | None:
@@ -93,7 +96,7 @@ def too_many_failed(calls: Iterable[Calls], max_failed: float = MAX_FAILED) -> s
         calls: All calls made for the result.
         max_failed: Share of the texts of one model in one stage that may be missing, in [0, 1].
     """
-    over = [one for one in calls if one.is_model and one.failed and one.share > max_failed]
+    over = [record for record in calls if record.is_model and record.failed and record.share > max_failed]
     if not over:
         return None
     return (

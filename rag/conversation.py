@@ -51,12 +51,12 @@ def turns_of(conversation: Iterable[Any]) -> tuple[Turn, ...]:
     if isinstance(conversation, (str, Mapping)) or not isinstance(conversation, Iterable):
         raise DataError(f"a conversation is a list of turns, got {conversation!r:.60}")
     turns = []
-    for number, one in enumerate(conversation):
-        turn = _turn(one)
+    for number, item in enumerate(conversation):
+        turn = _turn(item)
         if turn is None:
             raise DataError(
                 f"turn {number} of a conversation must be {{speaker, text}}, {{role, content}}, a pair or a LangChain "
-                f"message, got {one!r:.80}"
+                f"message, got {item!r:.80}"
             )
         if turn.text.strip():
             turns.append(turn)
@@ -65,24 +65,24 @@ def turns_of(conversation: Iterable[Any]) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
-def _turn(one: Any) -> Turn | None:
-    if isinstance(one, Turn):
-        return one
-    if isinstance(one, Mapping):
-        if isinstance(one.get("speaker"), str) and isinstance(one.get("text"), str):
-            return Turn(one["speaker"], one["text"])
-        return _message(one["role"], one.get("content")) if isinstance(one.get("role"), str) else None
-    if isinstance(one, (tuple, list)):
-        return Turn(*one) if len(one) == 2 and all(isinstance(part, str) for part in one) else None
-    kind = getattr(one, "type", None)  # a LangChain message, without importing LangChain
-    if isinstance(kind, str) and hasattr(one, "content"):
-        return _message(getattr(one, "role", None) or _MESSAGES.get(kind, kind), one.content)
+def _turn(item: Any) -> Turn | None:
+    if isinstance(item, Turn):
+        return item
+    if isinstance(item, Mapping):
+        if isinstance(item.get("speaker"), str) and isinstance(item.get("text"), str):
+            return Turn(item["speaker"], item["text"])
+        return _message(item["role"], item.get("content")) if isinstance(item.get("role"), str) else None
+    if isinstance(item, (tuple, list)):
+        return Turn(*item) if len(item) == 2 and all(isinstance(part, str) for part in item) else None
+    kind = getattr(item, "type", None)  # a LangChain message, without importing LangChain
+    if isinstance(kind, str) and hasattr(item, "content"):
+        return _message(getattr(item, "role", None) or _MESSAGES.get(kind, kind), item.content)
     return None
 
 
 def _message(role: str, content: Any) -> Turn | None:
     if isinstance(content, list):  # blocks: text, images, calls of tools
-        blocks = (one.get("text") if isinstance(one, Mapping) else one for one in content)
+        blocks = (block.get("text") if isinstance(block, Mapping) else block for block in content)
         content = "\n".join(block for block in blocks if isinstance(block, str))
     if content is not None and not isinstance(content, str):
         return None
@@ -95,8 +95,8 @@ def render(turns: Sequence[Turn]) -> str:
 
 
 def last_turn(turns: Sequence[Turn]) -> int:
-    """Place of the user's last turn; of the last one when no speaker is a user."""
-    return max((place for place, turn in enumerate(turns) if turn.by_user), default=len(turns) - 1)
+    """Position of the user's last turn; of the last one when no speaker is a user."""
+    return max((position for position, turn in enumerate(turns) if turn.by_user), default=len(turns) - 1)
 
 
 def conversation_text(

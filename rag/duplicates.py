@@ -64,8 +64,8 @@ def _near(texts: Sequence[str], least: float) -> list[Pair]:
     indptr = np.concatenate([[0], np.cumsum(sizes)])
     table = sp.csr_array((np.ones(len(columns), np.int32), rank[columns], indptr), shape=(len(texts), len(words)))
     table.sort_indices()
-    place = np.arange(len(columns)) - np.repeat(indptr[:-1], sizes)
-    looked_at = place < np.repeat(sizes - np.ceil(least * sizes - 1e-9) + 1, sizes)
+    position = np.arange(len(columns)) - np.repeat(indptr[:-1], sizes)
+    looked_at = position < np.repeat(sizes - np.ceil(least * sizes - 1e-9) + 1, sizes)
     ends = np.concatenate([[0], np.cumsum(looked_at)])[indptr]
     prefix = sp.csr_array((table.data[looked_at], table.indices[looked_at], ends), shape=table.shape)
     pairs: list[Pair] = []

@@ -174,15 +174,15 @@ class MissingExtraError(RagError):
     """An optional dependency that is not installed.
 
     Args:
-        what: The feature that needs it.
+        feature: What needs it, in words.
         package: The package that is missing.
         extra: The extra of this distribution that installs it.
     """
 
-    def __init__(self, what: str, *, package: str, extra: str) -> None:
+    def __init__(self, feature: str, *, package: str, extra: str) -> None:
         self.package, self.extra = package, extra
         super().__init__(
-            f"{what} needs the package '{package}', which is not installed: pip install 'rag-pipelines[{extra}]'"
+            f"{feature} needs the package '{package}', which is not installed: pip install 'rag-pipelines[{extra}]'"
         )
 
 
@@ -221,12 +221,12 @@ def cannot_be(done: str, path: object, kind: type[RagError] = ArtifactError) -> 
         raise kind(f"{path}: cannot be {done}: {system_message(error)}") from None
 
 
-def did_you_mean(name: str, valid: Iterable[str]) -> str:
-    """Suffix for a message about an unknown name: the nearest valid one and the list of all."""
+def did_you_mean(name: str, valid: Iterable[str], *, rest: str = "") -> str:
+    """Suffix for a message about an unknown name: the nearest valid one (followed by ``rest``) and the list of all."""
     names = sorted(valid)
     if not names:
         return ""
-    folded = {one.lower(): one for one in names}
+    folded = {known.lower(): known for known in names}
     near = difflib.get_close_matches(str(name).lower(), folded, n=1, cutoff=0.6)
-    hint = f"; did you mean '{folded[near[0]]}'?" if near else ""
+    hint = f"; did you mean '{folded[near[0]]}{rest}'?" if near else ""
     return f"{hint} (valid: {', '.join(names)})"

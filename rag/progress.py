@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -39,6 +40,9 @@ def no_progress(title: str, total: int | None) -> AbstractContextManager[Callabl
 
 EVERY = 5.0
 """Seconds between lines: a log shows soon that something is going on, and does not fill up."""
+
+_LATELY = 30.0
+"""Seconds by which the speed is measured: what a store had is there at once, and the rest is not as fast."""
 
 _open: list[Lines] = []
 """Work that is under way; what is inside other work speaks for it."""
@@ -85,17 +89,30 @@ class Lines:
     def __init__(self, title: str, total: int | None) -> None:
         self.title, self.total = title, total
         self.done = 0
-        self.begun = time.monotonic()
+        self._marks = deque([(time.monotonic(), 0)])
+        """Times, at least a second apart, with what was done by then: those of the last :data:`_LATELY` seconds, and
+        the last before them.
+        """
+        self._begun = self._marks[0][0]
 
     def advance(self, done: int) -> None:
         """Count what was done."""
         self.done += done
+        now = time.monotonic()
+        if now - self._marks[-1][0] >= 1:
+            self._marks.append((now, self.done))
+            while len(self._marks) > 2 and now - self._marks[1][0] >= _LATELY:
+                self._marks.popleft()
 
     def __str__(self) -> str:
-        passed = time.monotonic() - self.begun
+        now = time.monotonic()
         if not self.done:
-            return f"{self.title}: {duration(passed)} so far" + (f", of {self.total:,}" if self.total else "")
-        rate = self.done / max(passed, 1e-9)
+            of = f", of {self.total:,}" if self.total else ""
+            return f"{self.title}: {duration(now - self._begun)} so far{of}"
+        since, before = self._marks[0]
+        if before == self.done:  # nothing lately
+            since, before = self._begun, 0
+        rate = (self.done - before) / max(now - since, 1e-9)
         shown = f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.1f}/s" if rate >= 0.1 else f"{rate * 60:.1f}/min"
         if self.total is None:
             return f"{self.title}: {self.done:,}, {shown}"

@@ -32,7 +32,7 @@ def _entries() -> Mapping[str, Mapping[str, list[EntryPoint]]]:
     """Entry points by kind and type: several where packages register the same one. An entry without a kind is ignored
     with a warning.
     """
-    found: dict[str, dict[str, list[EntryPoint]]] = {}
+    by_kind: dict[str, dict[str, list[EntryPoint]]] = {}
     for entry in entry_points(group=GROUP):
         kind, dot, name = entry.name.partition(".")
         if not dot:
@@ -44,10 +44,10 @@ def _entries() -> Mapping[str, Mapping[str, list[EntryPoint]]]:
                 package,
             )
             continue
-        same = found.setdefault(kind, {}).setdefault(name, [])
+        same = by_kind.setdefault(kind, {}).setdefault(name, [])
         if entry.value not in [earlier.value for earlier in same]:
             same.append(entry)
-    return found
+    return by_kind
 
 
 def kinds() -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from rag.display import Part, Shown, Table
 
@@ -94,6 +94,13 @@ class Remarks(Shown):
 
     def __len__(self) -> int:
         return len(self._remarks)
+
+    @overload
+    def __getitem__(self, index: int) -> Remark: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Remark]: ...
+    def __getitem__(self, index: int | slice) -> Remark | list[Remark]:
+        return list(self._remarks.values())[index]
 
     def _summary(self) -> list[str]:
         messages = self.messages

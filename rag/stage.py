@@ -51,11 +51,11 @@ class Retriever(Component):
     def retrieve(self, batch: QueryBatch) -> Candidates:
         """The best documents of every query, each once, at most :attr:`limit`."""
 
-    def scaled_by(self, found: Candidates) -> Candidates:
+    def scaled_by(self, candidates: Candidates) -> Candidates:
         """A table it returned, prepared for scaling scores by lowest, mean or spread: unchanged, or padded where a list
         is short because all other documents have one known score (:meth:`Candidates.filled`).
         """
-        return found
+        return candidates
 
     def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
         """Scores of given documents that it can compute cheaply, by name: float32 [n, k] each, higher is better, any

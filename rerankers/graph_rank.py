@@ -15,9 +15,9 @@ __all__ = ["GraphRank"]
 
 
 class GraphRank(WalksGraph, Stage):
-    """Walks the graph of nearest neighbors from the best candidates, with restarts (personalized PageRank, Haveliwala
-    2002; in retrieval HippoRAG, Gutierrez et al. 2024), and blends where the walk arrives with the candidates' scores:
-    documents near several good candidates rise, or join the list.
+    """Experimental (``feedback`` gained as much): walks the graph of nearest neighbors from the best candidates, with
+    restarts (personalized PageRank, Haveliwala 2002; in retrieval HippoRAG, Gutierrez et al. 2024), and blends where
+    the walk arrives with the candidates' scores: documents near several good candidates rise, or join the list.
 
     Takes time in proportion to the number of passages. Scores are from 0 to 1.
     """

@@ -183,7 +183,9 @@ class BM25(TakesFeedback):
 
     def _check(self) -> None:
         if not len(self._words()):
-            raise DataError("'bm25' found no words in the corpus: every passage is empty or made of stop words")
+            raise DataError(
+                "'bm25' found no words in the corpus: every passage is empty (scanned pages?) or made of stop words"
+            )
 
     def retrieve(self, batch: QueryBatch) -> Candidates:
         return self._ranked(batch, self._counts(batch.texts))
@@ -201,9 +203,9 @@ class BM25(TakesFeedback):
         rarest = queries.max(axis=1).toarray().ravel() if queries.shape[1] else total
         return {"rarity": total, "rarest word": np.asarray(rarest, dtype=np.float32)}
 
-    def scaled_by(self, found: Candidates) -> Candidates:
+    def scaled_by(self, candidates: Candidates) -> Candidates:
         """Passages that share no word with a query have score 0."""
-        return found.filled(self.top_k, 0.0)
+        return candidates.filled(self.top_k, 0.0)
 
     def retrieve_again(self, batch: QueryBatch, trusted: Candidates, recipe: Recipe) -> Candidates:
         return self._ranked(batch, self._expanded(batch, trusted, recipe))

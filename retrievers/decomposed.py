@@ -114,8 +114,8 @@ class Decomposed(OnPassages, Retriever):
             tables.append(table.spread(rows, len(batch)))
             if self.sequential:
                 needed = [self._is_needed(parts[row], turn) for row in rows]
-                found = self._answers(batch, table, texts, needed)
-                for row, answer in zip(rows.tolist(), found, strict=True):
+                short_answers = self._answers(batch, table, texts, needed)
+                for row, answer in zip(rows.tolist(), short_answers, strict=True):
                     answers[row].append(answer)
         return fused_by_coverage(
             whole, tables, question_weight=self.question_weight, coverage=self.coverage, top_k=self.top_k
@@ -173,12 +173,12 @@ class Decomposed(OnPassages, Retriever):
         answers = ["" if self.writer is None else text for text in texts]
         rows = np.flatnonzero(np.asarray(needed, dtype=bool) & (table.counts > 0))
         if self.writer is None:
-            found: Sequence[str | None] = self._bridges(table.rows(rows).head(1))
+            replies: Sequence[str | None] = self._bridges(table.rows(rows).head(1))
         else:
-            found = self._ask(
+            replies = self._ask(
                 batch, [answer_prompt(texts[row], self._read(table.passages[row])) for row in rows.tolist()]
             )
-        for row, answer in zip(rows.tolist(), found, strict=True):
+        for row, answer in zip(rows.tolist(), replies, strict=True):
             short = (answer or "").strip(" .\n")
             if short and short.casefold() != _UNKNOWN:
                 answers[row] = short

@@ -19,8 +19,9 @@ __all__ = ["GraphRank"]
 
 
 class GraphRank(WalksGraph, Retriever):
-    """Searches with another retriever and walks the graph of nearest neighbors from its best documents: the stage
-    ``graph_rank`` as a retriever, so that a ``hybrid`` or ``learned_rank`` can have the walk as a list of its own.
+    """Experimental: searches with another retriever and walks the graph of nearest neighbors from its best documents:
+    the stage ``graph_rank`` as a retriever, so that a ``hybrid`` or ``learned_rank`` can have the walk as a list of its
+    own.
 
     Args:
         retriever: Gives the list that the walk begins at.

@@ -112,9 +112,9 @@ class MilvusBM25(RowsInMilvus, Retriever):
 
         return best_documents_where(search, self._passages, self.top_k, batch)
 
-    def scaled_by(self, found: Candidates) -> Candidates:
+    def scaled_by(self, candidates: Candidates) -> Candidates:
         """Passages that share no word with a query have score 0."""
-        return found.filled(self.top_k, 0.0)
+        return candidates.filled(self.top_k, 0.0)
 
     @property
     def analyzer(self) -> dict[str, Any]:

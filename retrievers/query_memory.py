@@ -229,9 +229,9 @@ class QueryMemory(Retriever, Remembers):
         batch.record(batch.step.name, candidates, lambda places: self._reasons(batch, memory, candidates, places))
         return candidates
 
-    def scaled_by(self, found: Candidates) -> Candidates:
+    def scaled_by(self, candidates: Candidates) -> Candidates:
         """Documents that were never right for a question like this have score 0."""
-        return found.filled(self.top_k, 0.0)
+        return candidates.filled(self.top_k, 0.0)
 
     def features(self, batch: QueryBatch, candidates: Candidates, first: Candidates) -> Mapping[str, Floats]:
         memory = self._fitted()

@@ -131,9 +131,9 @@ class Sparse(Retriever):
         self._fitted()
         return {"score": self._index.scores_of(self._weights(batch), candidates.passages)}
 
-    def scaled_by(self, found: Candidates) -> Candidates:
+    def scaled_by(self, candidates: Candidates) -> Candidates:
         """Passages that share no term with a query have score 0."""
-        return found.filled(self.top_k, 0.0)
+        return candidates.filled(self.top_k, 0.0)
 
     def _weights(self, batch: QueryBatch) -> Any:
         """The queries' weights, CSR float32 [n, terms]."""

@@ -41,8 +41,8 @@ class Distilled(QueryEncoder):
         student: The model that learns the map.
         max_turns: Number of latest turns to read.
         reads: The embedder of the turns; None takes ``embedder``. Another one pays where keys are matched by their
-            words: ``embedder: {type: lsa, dim: 1024, stop_words: false}`` as the space of the keys, and a sentence
-            encoder that reads the turns.
+            words: ``embedder: {type: lsa, dim: 1024, stop_words: false, singles: true}``, which learns from the keys,
+            as their space, and a sentence encoder that reads the turns.
     """
 
     type = "distilled"
@@ -74,8 +74,8 @@ class Distilled(QueryEncoder):
             )
 
     def fit(self, context: FitContext) -> None:
-        context.fit(self.embedder)  # the student learns later, once keys exist
-        context.fit(self._reader)
+        if self.reads is not None:  # the key fits its own embedder; the student learns once keys exist
+            context.fit(self.reads)
 
     def learn(self, context: FitContext, sources: Sequence[Source], keys: Sequence[Sequence[str]]) -> None:
         pairs = [(s, [k for k in texts if k.strip()]) for s, texts in zip(sources, keys, strict=True)]

@@ -17,6 +17,7 @@ from rag.embedders.base import Embedder
 from rag.errors import ConfigError, ModelError
 from rag.listening import listening
 from rag.progress import no_progress
+from rag.remarks import Remark
 from rag.summarizer import Summarizer, Summary
 from rag.summarizers.students.base import unit
 from rag.text.words import words_of
@@ -54,8 +55,8 @@ class Uncertainty:
 
 
 class SemanticEntropy(Component):
-    """Samples several answers to the same prompt, groups those that mean the same, and takes the entropy over the
-    groups: high where a language model makes something up, whatever words it uses (Farquhar et al. 2024).
+    """Experimental: samples several answers to the same prompt, groups those that mean the same, and takes the entropy
+    over the groups: high where a language model makes something up, whatever words it uses (Farquhar et al. 2024).
 
     Two answers mean the same when each entails the other, in the judgment of a language model asked about both
     directions, or when their vectors are near. A sample is compared with the first one of each group, in the order they
@@ -115,13 +116,24 @@ class SemanticEntropy(Component):
         Raises:
             ModelError: ``weights: likelihood``, and the model gives no probabilities.
         """
-        if len(set(prompts)) < len(prompts):  # the first of those that are alike pays
-            first = dict(zip(reversed(prompts), reversed(rows), strict=True))
-            once = dict(zip(first, self.measure(batch, list(first.values()), list(first)), strict=True))
-            free = {prompt: replace(unsure, llm_calls=0, llm_tokens=0, money=0.0) for prompt, unsure in once.items()}
-            return [(once if first[p] == row else free)[p] for p, row in zip(prompts, rows, strict=True)]
         with listening(None):  # who listens wants the answer alone
-            return self._measured(batch, rows, prompts)
+            first = dict(zip(reversed(prompts), reversed(rows), strict=True))  # of prompts that are alike, it pays
+            once = dict(zip(first, self._measured(batch, list(first.values()), list(first)), strict=True))
+        free = {prompt: replace(unsure, llm_calls=0, llm_tokens=0, money=0.0) for prompt, unsure in once.items()}
+        for prompt, row in zip(prompts, rows, strict=True):
+            if remark := self._lack(once[prompt]):
+                batch.remark(batch.queries[row], remark)
+        return [(once if first[p] == row else free)[p] for p, row in zip(prompts, rows, strict=True)]
+
+    def _lack(self, unsure: Uncertainty) -> Remark | None:
+        """What is said of an answer whose samples were not all there, or could not be grouped."""
+        lost = self.samples - sum(unsure.meanings)
+        if unsure.entropy is None:
+            why = "fewer than two samples were written, or the judge wrote neither yes nor no"
+            return Remark("entropy_unknown", f"{self.spec.label} does not know how sure the answer is: {why}")
+        if lost:
+            return Remark("samples_lost", f"{self.spec.label}: {lost} of {self.samples} samples were not written")
+        return None
 
     def _measured(self, batch: QueryBatch, rows: Sequence[int], prompts: Sequence[str]) -> list[Uncertainty]:
         written = [self._ask(self.writer, batch, prompts, repetition) for repetition in range(1, self.samples + 1)]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field
 
-from rag.component import Runtime
+from rag.component import Later, Runtime
 from rag.conversation import render
 from rag.errors import ModelError
 from rag.listening import Listener, listener
@@ -25,7 +25,7 @@ __all__ = ["TransformersSummarizer"]
 
 class TransformersSummarizer(Summarizer):
     """A sequence-to-sequence model (T5, BART, Pegasus, ...) or a causal one, from the Hugging Face Hub, a folder or an
-    installed package; with greedy decoding, in batches of texts of similar length.
+    installed package; in batches of texts of similar length.
 
     Models with a chat template get the prompts of ``chat_model``, others get the prompt as plain text. For a model
     trained to summarize all input, such as BART on news, set ``prompt: "{text}"``.
@@ -40,6 +40,8 @@ class TransformersSummarizer(Summarizer):
         max_input: Longest prompt in tokens: a longer text loses its end, a longer conversation its beginning; a longer
             prompt of the task ``prompt`` gets no reply.
         max_tokens: Longest reply in tokens.
+        temperature: 0 writes the likeliest token each time; above 0 tokens are drawn, with torch's random numbers, by
+            their probabilities to the power ``1 / temperature``, as ``semantic_entropy`` needs.
         batch_size: Number of texts per pass.
         device: ``auto``, or a torch device such as ``cpu`` or ``cuda:0``.
     """
@@ -59,6 +61,7 @@ class TransformersSummarizer(Summarizer):
         n_texts: Annotated[int, Field(ge=1, le=50)] = 1,
         max_input: Annotated[int, Field(ge=8)] = 1024,
         max_tokens: Annotated[int, Field(ge=1)] = 150,
+        temperature: Annotated[float, Field(ge=0), Later()] = 0.0,
         batch_size: Annotated[int, Field(ge=1), Runtime()] = 8,
         device: Annotated[Device, Runtime()] = "auto",
     ) -> None:
@@ -72,6 +75,7 @@ class TransformersSummarizer(Summarizer):
         self.n_texts = n_texts
         self.max_input = max_input
         self.max_tokens = max_tokens
+        self.temperature = temperature
         self.batch_size = batch_size
         self.device = device
 
@@ -103,10 +107,10 @@ class TransformersSummarizer(Summarizer):
             start = time.perf_counter()
             written = self._generate(list(prompts.values()), model, tokenizer)
             took = (time.perf_counter() - start) / len(prompts)
-            for (index, prompt), (answer, n_written) in zip(prompts.items(), written, strict=True):
+            for (index, prompt), (answer, n_written, likelihood) in zip(prompts.items(), written, strict=True):
                 texts = [answer.strip()] if self.n_texts == 1 else several(answer)[: self.n_texts]
                 problem = "" if any(texts) else "the model wrote nothing"
-                yield index, Summary(tuple(texts), problem, 1, len(prompt) + n_written, n_written, took)
+                yield index, Summary(tuple(texts), problem, 1, len(prompt) + n_written, n_written, took, likelihood)
 
     def prompted(self) -> Self:
         return prompted(self)
@@ -130,25 +134,40 @@ class TransformersSummarizer(Summarizer):
             return list(tokenizer(text, add_special_tokens=False)["input_ids"])
         return list(tokenizer(asked[-1][1])["input_ids"])
 
-    def _generate(self, prompts: list[list[int]], model: Any, tokenizer: Any) -> list[tuple[str, int]]:
-        """Replies, with the number of tokens written for each."""
+    def _generate(self, prompts: list[list[int]], model: Any, tokenizer: Any) -> list[tuple[str, int, float | None]]:
+        """Replies, with the number of tokens written for each, and for drawn ones their mean log-probability."""
         import torch
 
         listen = listener() if len(prompts) == 1 else None
         inputs = tokenizer.pad({"input_ids": prompts}, padding=True, return_tensors="pt").to(model.device)
+        drawn: dict[str, Any] = {"do_sample": False}
+        if self.temperature:
+            drawn = {
+                "do_sample": True,
+                "temperature": self.temperature,
+                "top_k": 0,
+                "top_p": 1.0,
+                "output_logits": True,
+            }
         with torch.inference_mode():
-            written = model.generate(
+            made = model.generate(
                 **inputs,
                 max_new_tokens=self.max_tokens,
-                do_sample=False,
                 pad_token_id=tokenizer.pad_token_id,
                 streamer=None if listen is None else _streamer(tokenizer, listen),
+                return_dict_in_generate=True,
+                **drawn,
             )
-        if not model.config.is_encoder_decoder:
-            written = written[:, inputs["input_ids"].shape[1] :]
+        first = 1 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]
+        written = made.sequences[:, first:]
+        real = written != tokenizer.pad_token_id
+        counts = real.sum(dim=1)
+        likelihoods: list[float | None] = [None] * len(prompts)
+        if self.temperature:
+            logs = torch.stack(made.logits, dim=1).log_softmax(dim=-1).gather(2, written[:, :, None])[:, :, 0]
+            likelihoods = ((logs * real).sum(dim=1) / counts.clamp(min=1)).tolist()
         answers = map(without_thoughts, tokenizer.batch_decode(written, skip_special_tokens=True))
-        counts = (written != tokenizer.pad_token_id).sum(dim=1).tolist()
-        return list(zip(answers, counts, strict=True))
+        return list(zip(answers, counts.tolist(), likelihoods, strict=True))
 
 
 def _streamer(tokenizer: Any, listen: Listener) -> Any:

@@ -53,7 +53,11 @@ def _own_components() -> Iterator[None]:
 
     @functools.cache
     def ours(group: str) -> list[EntryPoint]:
-        return [one for one in entry_points(group=group) if one.dist is not None and one.dist.name == "rag-pipelines"]
+        return [
+            entry
+            for entry in entry_points(group=group)
+            if entry.dist is not None and entry.dist.name == "rag-pipelines"
+        ]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rag.registry, "entry_points", ours)

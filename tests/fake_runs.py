@@ -126,10 +126,10 @@ def write_fake_run(
     queries = fake_queries() if queries is None else queries
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(CONFIG, encoding="utf-8")
-    found = _metrics(queries) | metrics
+    record = _metrics(queries) | metrics
     if old:
-        del found["failures"]
-    (folder / "metrics.json").write_text(json.dumps(found), encoding="utf-8")
+        del record["failures"]
+    (folder / "metrics.json").write_text(json.dumps(record), encoding="utf-8")
     texts = [(name, pa.string()) for name in ("query_id", "query", "metadata")]
     counts = [(name, pa.int64()) for name in ("n_relevant", "n_returned")]
     schema = pa.schema(
@@ -166,12 +166,12 @@ def _query(number: int, random: np.random.Generator) -> dict[str, Any]:
         }
         for rank in range(10 if number % 7 else 4)
     ]
-    found = (
+    standing = (
         {"rank": 2, "ranks": [7, 3, 2]} if score else {"rank": None, "ranks": [14, None, None], "lost_at": _STAGES[1]}
     )
     gone = {"rank": None, "ranks": [None] * 3, "lost_at": _STAGES[0]}
     expected = [
-        {"id": returned[1]["id"], "title": returned[1]["title"], "grade": 1} | found,
+        {"id": returned[1]["id"], "title": returned[1]["title"], "grade": 1} | standing,
         {"id": "d9001", "title": f"{subject.capitalize()}: results of a randomized trial", "grade": 1} | gone,
     ]
     faults = [{"mode": "missed", "stage": _STAGES[0], "documents": 1, "loss": 0.4 * (1 - score)}]
@@ -236,9 +236,9 @@ def _metrics(queries: list[dict[str, Any]]) -> dict[str, Any]:
             "relevant": 2 * n,
             "measure": MEASURES[0],
             "stages": [
-                {"name": "retriever", "found": 2 * n - 9, "recall": 0.954, "lost": 8, "oracle": 0.97},
-                {"name": "stages.0 rerank", "found": 2 * n - 12, "recall": 0.931, "lost": 3, "oracle": 0.94},
-                {"name": "stages.1 threshold", "found": n, "recall": 0.52, "lost": n - 12, "oracle": 0.71},
+                {"name": "retriever", "left": 2 * n - 9, "recall": 0.954, "lost": 8, "oracle": 0.97},
+                {"name": "stages.0 rerank", "left": 2 * n - 12, "recall": 0.931, "lost": 3, "oracle": 0.94},
+                {"name": "stages.1 threshold", "left": n, "recall": 0.52, "lost": n - 12, "oracle": 0.71},
             ],
             "not_in_corpus": 1,
         },
@@ -262,7 +262,7 @@ def _metrics(queries: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _failures(queries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    found = []
+    modes = []
     for mode, stage in (("missed", _STAGES[0]), ("cut", _STAGES[1])):
         hit = [(query, fault) for query in queries for fault in query["failures"] if fault["mode"] == mode]
         if not hit:
@@ -278,7 +278,7 @@ def _failures(queries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         loss = {"queries": len(hit), "loss": sum(fault["loss"] for _, fault in hit) / len(queries)}
         worst = [
             {"query_id": query["query_id"], "query": query["query"], "documents": 1, "loss": fault["loss"]}
-            for query, fault in sorted(hit, key=lambda one: -one[1]["loss"])[:5]
+            for query, fault in sorted(hit, key=lambda pair: -pair[1]["loss"])[:5]
         ]
-        found.append(entry | loss | {"worst": worst})
-    return found
+        modes.append(entry | loss | {"worst": worst})
+    return modes

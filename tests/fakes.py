@@ -54,7 +54,7 @@ class WordEmbedder(TokenEmbedder):
 
     def embed_query_tokens(self, texts: Sequence[str]) -> TokenVectors:
         words = [text.lower().split() for text in texts]
-        rows = [word_vector(word, self.size) for one in words for word in one]
+        rows = [word_vector(word, self.size) for text_words in words for word in text_words]
         vectors = np.stack(rows) if rows else np.empty((0, self.size), dtype=np.float32)
         return TokenVectors(vectors, np.cumsum([0, *map(len, words)]).astype(np.int64))
 

@@ -70,8 +70,8 @@ class PostgresServer:
         from urllib.parse import quote
 
         secret = quote(self.password if password is None else password, safe="")
-        place = host or f"127.0.0.1:{self.port}"
-        return f"postgresql://{user}:{secret}@{place}/postgres?options=-csearch_path%3D{schema},public"
+        address = host or f"127.0.0.1:{self.port}"
+        return f"postgresql://{user}:{secret}@{address}/postgres?options=-csearch_path%3D{schema},public"
 
     def start(self) -> None:
         options = f"-p {self.port} -k {self.folder} -h 127.0.0.1 -c fsync=off -c max_connections=60"

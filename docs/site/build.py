@@ -24,7 +24,7 @@ PAGES, SITE = ROOT / "build" / "pages", ROOT / "build" / "site"
 
 _MOVED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 """Pages at the root of the repository, by their path in the site."""
-_SHOWN = ("configs/*.yaml", "configs/*/*.yaml", "examples/*")
+_SHOWN = ("configs/*.yaml", "configs/*/*.yaml", "constraints.txt", "examples/*")
 """Files that pages link to; each becomes a page that shows it."""
 _LANGUAGES = {".yaml": "yaml", ".py": "python", ".sh": "bash"}
 

@@ -8,6 +8,7 @@ extensions = ["myst_parser"]
 source_suffix = {".md": "markdown"}
 html_theme = "furo"
 html_title = "rag-pipelines"
+smartquotes = False  # commands and JSON are copied from texts, too
 html_show_sphinx = False
 html_copy_source = False
 html_show_sourcelink = False

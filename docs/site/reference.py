@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 __all__ = ["component_example", "pages"]
 
@@ -214,18 +214,29 @@ def _command(command: Any, path: str) -> Iterator[str]:
     usage = " ".join([path, *(_named_argument(parameter) for parameter in arguments), "[OPTIONS]"])
     yield from ("", f"## {path}", "", _markdown(command.help or ""), "", f"```console\n$ {usage}\n```")
     described = [(_named_argument(parameter), parameter) for parameter in arguments]
-    described += [(", ".join((*parameter.opts, *parameter.secondary_opts)), parameter) for parameter in options]
+    described += [(_named_option(parameter), parameter) for parameter in options]
     if described:
-        yield from ("", "| | | default |", "|---|---|---|")
+        yield from ("", "| argument, option | meaning | default |", "|---|---|---|")
     for name, parameter in described:
         default = parameter.default if isinstance(parameter.default, (str, int, float)) else None
-        shown = "" if default in (None, False) or callable(default) else f"`{default}`"
+        shown = "" if default in (None, False, "") or callable(default) else f"`{default}`"
         yield f"| `{_cell(name)}` | {_cell(parameter.help or '')} | {_cell(shown)} |"
 
 
 def _named_argument(parameter: Any) -> str:
     name = str(parameter.metavar or parameter.name.upper())
     return name if parameter.required else f"[{name}]"
+
+
+def _named_option(parameter: Any) -> str:
+    """An option with the form of its value, such as ``--trial-timeout SECONDS`` or ``--on-error report|stop|skip``."""
+    names = ", ".join((*parameter.opts, *parameter.secondary_opts))
+    if parameter.is_flag:
+        return names
+    annotation = parameter.type_descriptor.annotation
+    choices = "|".join(map(str, get_args(annotation))) if get_origin(annotation) is Literal else ""
+    form = parameter.metavar or choices or {int: "N", float: "NUMBER"}.get(annotation, "TEXT")
+    return f"{names} {form}"
 
 
 # -- Python -----------------------------------------------------------------------------------------------------------

@@ -77,6 +77,8 @@ def compare(
         return
     console = out()
     console.print(_means(compared))
+    for note in compared.notes:  # they say what is compared
+        console.print(f"note: {note}", soft_wrap=True)
     if len(compared.runs) > 2:
         console.print(f"\n{compared.verdict}\n", soft_wrap=True)
     for pair in compared.pairs:
@@ -84,8 +86,6 @@ def compare(
     for loss in compared.losses:
         console.print(loss, soft_wrap=True)
     _print_settings(compared, console)
-    for note in compared.notes:
-        console.print(f"note: {note}", soft_wrap=True)
     if folder is not None:
         console.print(f"report: {(folder / 'compare.html').resolve()}", soft_wrap=True)
 
@@ -112,5 +112,6 @@ def _print_settings(compared: Compared, console: Any) -> None:
         console.print("the pipelines have the same settings")
     for path, values in compared.settings.items():
         console.print(
-            f"{path}: " + ", ".join(f"{name} {setting_text(values, name)}" for name in compared.runs), soft_wrap=True
+            f"{path}: " + ", ".join(f"{name} {setting_text(values, name, outline=True)}" for name in compared.runs),
+            soft_wrap=True,
         )

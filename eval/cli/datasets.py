@@ -215,10 +215,11 @@ def make(
 
 def _loaded(source: str) -> Dataset:
     from rag.cli.console import progress
+    from rag.cli.store import open_store
     from rag.eval.datasets.load import load_dataset
 
-    with progress(f"reading the dataset {source}", None):
-        return load_dataset(source)
+    with progress(f"reading the dataset {source}", None), open_store(None) as store:
+        return load_dataset(source, store=store)
 
 
 def _wrote(dataset: Dataset, folder: Path) -> None:

@@ -107,8 +107,8 @@ def evaluate(
     check_judges(pipeline, judges, None if labels is None else {})
     names = measure_names(measures)
     parse_measures(names)
-    with progress(f"reading the dataset {dataset}", None):
-        data = load_dataset(dataset, qrels=qrels)
+    with progress(f"reading the dataset {dataset}", None), open_store(store) as opened:
+        data = load_dataset(dataset, qrels=qrels, store=opened)
     if nulls is not None:
         data = without_answers(data, nulls, seed=seed)
     people = None if labels is None else read_labels(labels, query_ids=data.split(split).qrels)

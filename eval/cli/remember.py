@@ -1,4 +1,4 @@
-"""``rag remember``: judgments, clicks and values of questions for a kept pipeline."""
+"""``rag remember``: judgments, clicks and values of questions for a saved pipeline."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def remember(
     keep: KeepOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Have a kept pipeline remember more judged questions (with a query_memory), or values of questions, at once:
+    """Have a saved pipeline remember more judged questions (with a query_memory), or values of questions, at once:
     nothing is fitted anew.
     """
     from rag.cli.console import echo, print_json

@@ -11,13 +11,16 @@ if TYPE_CHECKING:
 
 __all__ = ["print_evaluation"]
 
+_EXCERPT = 150
+"""Characters of a passage: two lines."""
+
 
 def print_evaluation(evaluation: Evaluation, target: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
     from rag.cli.console import out
-    from rag.eval.diagnostics.failures import words
+    from rag.eval.diagnostics.failures import remedy, words
     from rag.eval.reports.answer_lines import answer_lines
 
     metrics = evaluation.record
@@ -38,7 +41,7 @@ def print_evaluation(evaluation: Evaluation, target: Path) -> None:
         table.add_row(name, f"{mean.mean:.4f}", f"{bounds[0]:.4f} to {bounds[1]:.4f}" if bounds else "-")
     console.print(table)
     stages = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for heading in ("stage", "ms per question", "documents left", "scorer calls"):
+    for heading in ("stage", "ms per question in batch", "documents left", "scorer calls"):
         stages.add_column(heading, justify="left" if heading == "stage" else "right")
     n = metrics.n_queries
     for stage in metrics.stages:
@@ -47,7 +50,7 @@ def print_evaluation(evaluation: Evaluation, target: Path) -> None:
     console.print(stages)
     fit = sum(step.seconds for step in metrics.fit)
     alone = f"one question alone: {latency.p50:.1f} ms (p50), {latency.p95:.1f} ms (p95); " if latency else ""
-    console.print(f"{alone}in batch: {metrics.throughput_qps:.0f} per second; fitting took {fit:.1f} s")
+    console.print(f"{alone}in batch: {metrics.throughput_qps:.0f} per second; fitting: {fit:.1f} s (as first computed)")
     for index in metrics.indexes:
         console.print(
             f"index {index.name} ({index.type}): {index.bytes_per_document:,.0f} bytes per document, "
@@ -59,7 +62,8 @@ def print_evaluation(evaluation: Evaluation, target: Path) -> None:
     for log in metrics.filters:
         console.print(Text(_filter_line(log)), soft_wrap=True)
     if metrics.failures and (most := metrics.failures[0]).loss >= 0.0005:
-        turn = f"; setting to turn: {most.setting}" if most.setting else ""
+        advice = remedy(most.mode)
+        turn = f"; setting to turn: {most.setting}" if most.setting else f"; to try: {advice}" if advice else ""
         console.print(
             f"costs most: {most.documents} relevant documents {words(most.mode, most.stage)}, "
             f"{metrics.headline} -{most.loss:.4f}{turn}",
@@ -100,6 +104,7 @@ def _print_examples(evaluation: Evaluation, console: Any) -> None:
     from rich.text import Text
 
     results = evaluation.results
+    console.print(f"\nthe first hit of {'three' if len(results) > 2 else 'all'} questions:")
     chosen = [results[i] for i in sorted({0, len(results) // 2, len(results) - 1})]
     for result in chosen:
         asked = result.query.text.strip() or f"(query {result.query.id} has no text)"
@@ -117,5 +122,5 @@ def _print_examples(evaluation: Evaluation, console: Any) -> None:
         )
         if where := str(best.origin):
             console.print(Padding(Text(where, "dim"), (0, 0, 0, 2)), soft_wrap=True)
-        lines = [line.strip() for line in best.passage.splitlines() if line.strip()][:3]
-        console.print(Padding(Text("\n".join(lines), "dim"), (0, 0, 0, 2)))
+        passage = " ".join(best.passage.split())
+        console.print(Padding(Text(passage[:_EXCERPT] + "…" * (len(passage) > _EXCERPT), "dim"), (0, 0, 0, 2)))

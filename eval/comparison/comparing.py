@@ -109,7 +109,7 @@ def compare_runs(
                     wins=int((column > 0).sum()),
                     ties=int((column == 0).sum()),
                     losses=int((column < 0).sum()),
-                    adjusted=correction != "none",
+                    adjusted=correction != "none" and len(indices) > 1,
                     tests=len(indices),
                 )
             )

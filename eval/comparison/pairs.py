@@ -107,7 +107,7 @@ class Pair(Comparison):
             claim = f"{better} is probably better than {worse} on {self.measure}, not proven: +{size}"
         else:
             both = f"{self.run} and {self.baseline}"
-            claim = f"{both} show no sign of a difference on {self.measure}: {signed(self.difference)}"
+            claim = f"{both} cannot be told apart on {self.measure}: {signed(self.difference)}"
         p = "p < .001" if self.p_corrected < 0.001 else f"p = {short(self.p_corrected)}"
         power = "" if self.detectable is None else f"{self.n_queries} queries can detect {short(self.detectable)}"
         facts = [p + (" corrected" if self.adjusted else ""), power, said.settled_by]

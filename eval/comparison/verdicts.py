@@ -31,7 +31,7 @@ _WORDS: dict[Kind, str] = {
     "worse": "worse",
     "probably_better": "probably better, not proven",
     "probably_worse": "probably worse, not proven",
-    "no_sign": "no sign of a difference",
+    "no_sign": "cannot be told apart",
     "alike": "alike on every query",
 }
 

@@ -18,6 +18,7 @@ from rag.eval.datasets.tables.corpus import CorpusTable
 from rag.eval.datasets.tables.qrels import QrelsTable
 from rag.eval.datasets.tables.queries import QueriesTable
 from rag.remarks import Remarks
+from rag.store.store import Store
 from rag.types import Query
 
 __all__ = ["DatasetFile", "check_dataset", "read_dataset_file"]
@@ -25,6 +26,8 @@ __all__ = ["DatasetFile", "check_dataset", "read_dataset_file"]
 T = TypeVar("T")
 
 _TABLES = ("corpus", "queries", "qrels")
+_UNMATCHED = ("documents_absent", "queries_unknown")
+"""Codes of remarks on ids that fit nothing: what is measured is then less than what was meant."""
 
 
 class DatasetFile(Component):
@@ -64,18 +67,19 @@ class DatasetFile(Component):
         self.written: Node | None = None
         """The YAML node that was read, for the locations of mistakes."""
 
-    def load(self, *, qrels: Path | None = None) -> Dataset:
+    def load(self, *, qrels: Path | None = None, store: Store | None = None) -> Dataset:
         """Read the files.
 
         Args:
             qrels: Judgment file to use instead, as the split ``test``.
+            store: Artifact store that keeps what was read of documents.
 
         Raises:
             ConfigError: A file is missing, or lacks a column.
             DataError: A row is malformed, or none of the judged documents is in the corpus.
         """
         remarks = Remarks()
-        corpus = self._placed("corpus", lambda: self.corpus.read(self.folder, remarks))
+        corpus = self._placed("corpus", lambda: self.corpus.read(self.folder, remarks, store=store))
         rows = self._placed("queries", lambda: self.queries.read(self.folder, remarks))
         queries = [query for _, query, _, _ in rows]
         if not queries:
@@ -191,16 +195,22 @@ def read_dataset_file(path: str | Path, *, overrides: Sequence[str] = ()) -> Dat
 
 def check_dataset(path: Path, *, overrides: Sequence[str] = (), resolved: bool = False) -> str:
     """Check a dataset file for ``rag check``, with the files it names, and return the message to print."""
+    from rag.cli.store import open_store
+
     file = read_dataset_file(path, overrides=overrides)
     try:
-        dataset = file.load()
+        with open_store(None) as store:
+            dataset = file.load(store=store)
     except (ConfigError, DataError) as error:
         raise file.with_others(error) from None
     if resolved:
         return dump(file.spec.to_config())
     splits = ", ".join(f"{name} {len(split.queries):,} queries" for name, split in sorted(dataset.splits.items()))
-    notes = "".join(f"note: {note}\n" for note in dataset.notes)
-    return f"{path}: ok ({len(dataset.corpus):,} documents; {splits})\n{notes}"
+    said = {remark.message for remark in dataset.corpus.remarks}  # while they were read
+    remarks = [remark for remark in dataset.remarks if remark.message not in said]
+    wrong = "".join(f"warning: {remark}\n" for remark in remarks if remark.code in _UNMATCHED)
+    notes = "".join(f"note: {remark}\n" for remark in remarks if remark.code not in _UNMATCHED)
+    return f"{wrong}{path}: ok ({len(dataset.corpus):,} documents; {splits})\n{notes}"
 
 
 def _all_in(document_ids: Collection[str], parts: Sequence[str]) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from rag.arguments import refuses_unknown
 from rag.errors import DataError, did_you_mean
 from rag.eval.datasets.base import Dataset
+from rag.store.store import Store
 
 __all__ = ["BUILT_IN", "load_dataset"]
 
@@ -17,13 +18,14 @@ BUILT_IN = {
 
 
 @refuses_unknown
-def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Dataset:
+def load_dataset(source: str | Path, *, qrels: str | Path | None = None, store: Store | None = None) -> Dataset:
     """Load a dataset.
 
     Args:
         source: A BEIR folder, a dataset file (YAML), the name of a built-in dataset, ``hf:owner/name`` (or
             ``hf:owner/name@SUBSET``), or ``irds:ID``.
         qrels: Judgment file (BEIR or TREC columns) to use instead of the folder's.
+        store: Artifact store that keeps what was read of files such as PDF; only a dataset file names such documents.
 
     Raises:
         DataError: The dataset does not exist or cannot be used.
@@ -39,7 +41,7 @@ def load_dataset(source: str | Path, *, qrels: str | Path | None = None) -> Data
     if folder.suffix.lower() in (".yaml", ".yml"):
         from rag.eval.datasets.file import read_dataset_file
 
-        return read_dataset_file(folder).load(qrels=None if qrels is None else Path(qrels))
+        return read_dataset_file(folder).load(qrels=None if qrels is None else Path(qrels), store=store)
     if qrels is not None:
         raise DataError(f"a judgment file needs a dataset folder, and '{name}' is not a folder")
     if name.startswith("hf:"):

@@ -63,7 +63,7 @@ class _Written:
     end: int
     source: str
     reason: str | None = None
-    found: bool = False
+    found_again: bool = False
     """Whether the round trip pipeline has found the question's document."""
 
     @property
@@ -238,9 +238,9 @@ def _sift(written: Sequence[_Written], most_copied: float) -> None:
 def _find_again(
     written: Sequence[_Written], corpus: Corpus, pipeline: Pipeline, within: int, store: Store | None
 ) -> None:
-    new = [question for question in written if not question.found]
+    new = [question for question in written if not question.found_again]
     for question, rank in zip(new, _ranks(new, corpus, pipeline, within, store), strict=True):
-        question.found = rank is not None
+        question.found_again = rank is not None
         if rank is None:
             question.reason = f"not found again among the first {within}"
 

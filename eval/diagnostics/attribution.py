@@ -130,7 +130,7 @@ class Attribution:
             stages.append(
                 StageLosses(
                     name=name,
-                    found=int(present[index].sum()),
+                    left=int(present[index].sum()),
                     recall=self._recall(present[index], qrels),
                     lost=blamed.count(name),
                     oracle=float(np.mean(values)),

@@ -17,7 +17,7 @@ from rag.eval.measures.values import SET_MEASURES
 from rag.eval.metrics import FailureMode, WorstQuery
 from rag.types import Query
 
-__all__ = ["failure_modes", "summary_of_failures", "words"]
+__all__ = ["failure_modes", "remedy", "summary_of_failures", "words"]
 
 _SHOWN = 5
 """Number of example queries of each mode."""
@@ -144,3 +144,14 @@ def words(mode: str, stage: str | None) -> str:
         "low": "found but ranked low",
         "unwanted": "returned with what is not relevant",
     }.get(mode, mode)
+
+
+def remedy(mode: str) -> str:
+    """What to try against a mode that no single setting decides; empty where one does."""
+    return {
+        "not_in_corpus": "see whether these documents were read, and whether their ids are those of the judgments",
+        "missed": "ask a second list beside it (hybrid), or feedback",
+        "low": "rag tune --auto tries other weights, feedback and what judged questions teach; rerank and cur read the "
+        "best again",
+        "unwanted": "a filter such as cosine_adapter, which removes what is not relevant",
+    }.get(mode, "")

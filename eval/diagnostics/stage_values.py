@@ -42,7 +42,7 @@ class StageValues:
 
     def summary(self, seed: int) -> list[StageChange]:
         """Mean after each step, and the paired difference to the step before with its bootstrap interval."""
-        found: list[StageChange] = []
+        changes: list[StageChange] = []
         before: np.ndarray[Any, Any] | None = None
         for name in self.stages:
             values = np.array(list(self._values.get(name, {}).values()), dtype=np.float64)
@@ -50,7 +50,7 @@ class StageValues:
                 continue
             change = None if before is None else values - before
             bounds = None if change is None else interval(change[:, None], seed=seed)
-            found.append(
+            changes.append(
                 StageChange(
                     name=name,
                     value=float(values.mean()),
@@ -59,4 +59,4 @@ class StageValues:
                 )
             )
             before = values
-        return found
+        return changes

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rag.arguments import refuses_unknown
-from rag.errors import ConfigError, did_you_mean, first_line
+from rag.errors import ConfigError, Mistakes, did_you_mean, first_line
 from rag.eval.datasets.qrels import MOST
 from rag.eval.measures.own import computed_here, registry
 from rag.eval.measures.values import per_query
@@ -45,9 +45,14 @@ def parse_measures(names: Sequence[Any]) -> list[Any]:
     """
     if not names:
         raise ConfigError("name at least one, such as nDCG@10", parameter="measures")
-    measures = []
+    measures: list[Any] = []
+    mistakes = Mistakes()
     for name in map(str, names):
-        measure = _parsed(name)
+        try:
+            measure = _parsed(name)
+        except ConfigError as error:
+            mistakes.extend(error.mistakes)
+            continue
         try:  # fail now rather than after an hour of searching
             if measure.NAME != "PSP":  # which gets its weights from training judgments later
                 per_query([measure], *_TRIAL)
@@ -56,6 +61,7 @@ def parse_measures(names: Sequence[Any]) -> list[Any]:
             raise ConfigError(f"measure '{name}' cannot be computed here: {reason}", parameter="measures") from None
         if measure not in measures:
             measures.append(measure)
+    mistakes.check()
     return measures
 
 
@@ -66,7 +72,7 @@ def _parsed(name: str) -> Any:
         measure = _read(name)
     except (NameError, ValueError, SyntaxError, AssertionError, KeyError, TypeError) as error:
         base = name.partition("@")[0].partition("(")[0]
-        hint = did_you_mean(base, known) if base not in known else f": {error}"
+        hint = did_you_mean(base, known, rest=name[len(base) :]) if base not in known else f": {error}"
         raise ConfigError(f"unknown measure '{name}'{hint}", parameter="measures") from None
     if fault := _fault(measure):
         raise ConfigError(f"measure '{name}': {fault}", parameter="measures")

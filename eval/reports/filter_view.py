@@ -25,7 +25,7 @@ class FilterView:
 
     Args:
         number: Number of the filter from 1 on, which makes ids unique.
-        found: The filter's entry in ``metrics.json``.
+        entry: The filter's entry in ``metrics.json``.
         target: Its calibration target in words; empty when its threshold was set directly.
         figures: Figures by id: precision over recall, reliability, and results kept per query, as available.
         curve: Table of precision over recall: recall, precision, and that of the input scores where it differs.
@@ -35,7 +35,7 @@ class FilterView:
     """
 
     number: int
-    found: Mapping[str, Any]
+    entry: Mapping[str, Any]
     target: str
     figures: Mapping[str, Figure]
     curve: Rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rag.errors import ArtifactError
-from rag.eval.diagnostics.failures import words
+from rag.eval.diagnostics.failures import remedy, words
 from rag.eval.metrics import Metrics, read_metrics
 from rag.eval.reports.answer_lines import answer_lines
 from rag.eval.reports.escaping import markdown
@@ -92,14 +92,14 @@ def _failures(metrics: Metrics) -> list[str]:
     headline = markdown(metrics.headline)
     lines = [
         "",
-        f"| failure mode | relevant documents | share | {headline} lost | setting to turn | costs most |",
+        f"| failure mode | relevant documents | share | {headline} lost | to try | costs most |",
         "|---|---|---|---|---|---|",
     ]
     for failure in metrics.failures:
-        setting = markdown(failure.setting) if failure.setting else "-"
+        attempt = markdown(failure.setting or remedy(failure.mode) or "-")
         worst = ", ".join(f"{markdown(query.query_id)} ({query.loss:.2f})" for query in failure.worst[:3])
         lines.append(
             f"| {markdown(words(failure.mode, failure.stage))} | {failure.documents} | {failure.share:.1%} | "
-            f"{failure.loss:.4f} | {setting} | {worst or '-'} |"
+            f"{failure.loss:.4f} | {attempt} | {worst or '-'} |"
         )
     return lines

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from rag.arguments import refuses_unknown
 from rag.errors import ArtifactError, cannot_be
-from rag.eval.diagnostics.failures import words
+from rag.eval.diagnostics.failures import remedy, words
 from rag.eval.measures.answers import MEASURES
 from rag.eval.metrics import Mean, Metrics, StageCosts, StepCosts, read_metrics
 from rag.eval.outcome import Outcome
@@ -195,6 +195,7 @@ def _view(run: _Run) -> tuple[dict[str, Any], dict[str, Figure], dict[str, Any]]
             {
                 **failure.model_dump(),
                 "name": words(failure.mode, failure.stage),
+                "remedy": remedy(failure.mode),
                 "listed": sum(index in row["modes"] for row in rows),
                 "worst": [{**worst.model_dump(), "number": numbers.get(worst.query_id)} for worst in failure.worst],
             }

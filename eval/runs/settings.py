@@ -60,9 +60,33 @@ def _compare(path: str, values: Mapping[str, Any], n: int, differing: dict[str, 
     differing[path] = dict(values)
 
 
-def setting_text(values: Mapping[str, Any], run: str) -> str:
-    """A setting of a run, as one line of YAML in flow style."""
-    return _flow(values[run]) if run in values else UNSET
+def setting_text(values: Mapping[str, Any], run: str, *, outline: bool = False) -> str:
+    """A setting of a run, as one line of YAML in flow style.
+
+    Args:
+        values: The setting by run.
+        run: Name of the run.
+        outline: Whether of a component, and what it is made of, only the types are shown.
+
+    Example:
+        >>> dense = {"type": "dense", "embedder": {"type": "lsa", "dimension": 64}, "top_k": 50}
+        >>> setting_text({"a": {"type": "hybrid", "retrievers": [{"type": "bm25"}, dense]}}, "a", outline=True)
+        'hybrid(bm25, dense(lsa))'
+    """
+    if run not in values:
+        return UNSET
+    return (_outline(values[run]) if outline else "") or _flow(values[run])
+
+
+def _outline(value: Any) -> str:
+    """Types of the components in a value, each with those it is made of; empty if it holds none."""
+    if isinstance(value, list):
+        inner = [part for item in value if (part := _outline(item))]
+        return ", ".join(inner)
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        return ""
+    parts = [part for name, item in value.items() if name != "type" and (part := _outline(item))]
+    return f"{value['type']}({', '.join(parts)})" if parts else value["type"]
 
 
 def _flow(value: Any) -> str:

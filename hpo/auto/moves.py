@@ -63,8 +63,8 @@ def derive(
 
 
 class _Moves:
-    def __init__(self, pipeline: Pipeline, facts: Facts, found: Derived) -> None:
-        self.pipeline, self.facts, self.found = pipeline, facts, found
+    def __init__(self, pipeline: Pipeline, facts: Facts, derived: Derived) -> None:
+        self.pipeline, self.facts, self.derived = pipeline, facts, derived
         self.parts = [part for _, part in pipeline.spec.walk()]
         self.types = {part.type for part in self.parts}
         self.embeds = any(part.kind == "embedder" for part in self.parts)
@@ -74,7 +74,7 @@ class _Moves:
         """Record a move as left out, for the first reason that holds; returns whether one does."""
         reason = next((reason for fails, reason in tests if fails), None)
         if reason is not None:
-            self.found.left_out[name] = reason
+            self.derived.left_out[name] = reason
         return reason is not None
 
     @property
@@ -92,53 +92,53 @@ class _Moves:
     def encoders(self, encoders: Sequence[dict[str, Any]]) -> None:
         tests = ((not self.embeds, "the pipeline has no encoder"), (not encoders, "no other encoder named (--encoder)"))
         if not self._lacks("encoder", *tests):
-            _replace(self.found.config, encoders)
-            self.found.opened.add("encoder", 0.03, "encode")
+            _replace(self.derived.config, encoders)
+            self.derived.opened.add("encoder", 0.03, "encode")
 
     def adapted(self) -> None:
         """Query vectors moved towards the documents of judged questions."""
         there = ("adapted" in self.types, "it is there already")
         if self._lacks("adapted", there, ("dense" not in self.types, "no dense retriever"), self._few):
             return
-        dense = [node for node in _nodes(self.found.config) if node.get("type") == "dense"]
+        dense = [node for node in _nodes(self.derived.config) if node.get("type") == "dense"]
         self.moved = dense[0] | {"embedder": _adapted(dense[0]["embedder"])}
-        _change(self.found.config, lambda embedder: choice("adapted", [embedder, _adapted(embedder)], ["off", "on"]))
-        self.found.opened.add("adapted", 0.015, "learn")
+        _change(self.derived.config, lambda embedder: choice("adapted", [embedder, _adapted(embedder)], ["off", "on"]))
+        self.derived.opened.add("adapted", 0.015, "learn")
 
     def chunker(self) -> None:
-        config = self.found.config
+        config = self.derived.config
         if config["chunker"]["type"] not in ("none", "auto"):
             return
         sentences = {"type": "sentence", "size": 1000, "overlap": 0, "unit": "characters"}
         config["chunker"] = choice("chunker", [config["chunker"], sentences])
-        self.found.opened.add("chunker", 0.006, "encode")
+        self.derived.opened.add("chunker", 0.006, "encode")
 
     def joined(self, encoders: Sequence[dict[str, Any]]) -> Any:
         """The retriever, or a hybrid of words and vectors if it has only one of the two."""
-        config, retriever = self.found.config, self.pipeline.retriever
+        config, retriever = self.derived.config, self.pipeline.retriever
         other: dict[str, Any] | None = None
         if retriever.type == "dense":
             other = {"type": "bm25", "k1": 1.2, "b": 0.75}
         elif retriever.type == "bm25" and encoders:
             other = {"type": "dense", "embedder": dict(encoders[0]), "index": {"type": "flat"}}
         elif retriever.type == "bm25":
-            self.found.left_out["hybrid"] = "no encoder named (--encoder)"
+            self.derived.left_out["hybrid"] = "no encoder named (--encoder)"
         if other is None:
             return config["retriever"]
         weights: list[Any] = [1.0, {"tune": "categorical", "name": "hybrid.weight", "choices": [0.5, 1.0, 2.0, 4.0]}]
         weights[1]["default"] = 1.0
         both = [other, config["retriever"]] if retriever.type == "dense" else [config["retriever"], other]
         hybrid = {"type": "hybrid", "fusion": {"type": "min_max"}, "weights": weights, "retrievers": both}
-        self.found.opened.add("hybrid", 0.04, "search" if retriever.type == "dense" else "encode")
-        self.found.opened.add("hybrid.weight", 0.015, "search")
+        self.derived.opened.add("hybrid", 0.04, "search" if retriever.type == "dense" else "encode")
+        self.derived.opened.add("hybrid.weight", 0.015, "search")
         return choice("hybrid", [config["retriever"], hybrid], ["off", "on"])
 
     def feedback(self, base: Any) -> Any:
         tests = (("feedback" in self.types, "it is there already"), _refused(self.pipeline.retriever))
         if self._lacks("feedback", *tests):
             return base
-        wrapped = opened(component_class("retriever", "feedback")(), "feedback", self.found.opened) | {"target": base}
-        self.found.opened.add("feedback", 0.02, "search")
+        wrapped = opened(component_class("retriever", "feedback")(), "feedback", self.derived.opened) | {"target": base}
+        self.derived.opened.add("feedback", 0.02, "search")
         return choice("feedback", [base, wrapped], ["off", "on"])
 
     def memory(self, retriever: Any, base: Any) -> Any:
@@ -146,7 +146,7 @@ class _Moves:
         there = ("query_memory" in self.types, "it is there already")
         if self._lacks("memory", there, (not self.embeds, _NO_ENCODER), self._few, self._unshared):
             return retriever
-        into, options, labels = self.found.opened, [retriever], ["off"]
+        into, options, labels = self.derived.opened, [retriever], ["off"]
         weight = {"tune": "categorical", "name": "memory.weight", "choices": [0.25, 0.5, 1.0, 2.0], "default": 0.5}
         for score in ("like", "cover"):
             remembers = opened(_made("retriever", "query_memory", score=score), f"memory.{score}", into)
@@ -168,12 +168,12 @@ class _Moves:
     def learned_rank(self, base: Any) -> None:
         if self._lacks("learned_rank", ("learned_rank" in self.types, "it is there already"), self._few):
             return
-        into, stages = self.found.opened, self.found.config["stages"]
+        into, stages = self.derived.opened, self.derived.config["stages"]
         config = opened(component_class("stage", "learned_rank")(), "learned_rank", into, "learn")
         if importlib.util.find_spec("lightgbm") is None:
             config["model"] = "linear_listwise"
             del into.gains["learned_rank.model"]
-            self.found.left_out["learned_rank.model"] = "models of trees need the extra 'ltr'"
+            self.derived.left_out["learned_rank.model"] = "models of trees need the extra 'ltr'"
         config["sources"] = []
         if not _refused(self.pipeline.retriever)[0]:
             config["sources"].append({"type": "feedback", "target": base})
@@ -197,10 +197,10 @@ class _Moves:
         if len(scorers) == 1:
             stage["scorer"] = scorers[0]
         else:
-            self.found.opened.add("reranker.scorer", 0.01, "score")
-        self.found.config["stages"].insert(0, {"tune": "optional", "name": "reranker", "of": stage})
-        self.found.opened.add("reranker", 0.02, "score")
-        self.found.opened.add("reranker.budget", 0.004, "score")
+            self.derived.opened.add("reranker.scorer", 0.01, "score")
+        self.derived.config["stages"].insert(0, {"tune": "optional", "name": "reranker", "of": stage})
+        self.derived.opened.add("reranker", 0.02, "score")
+        self.derived.opened.add("reranker.budget", 0.004, "score")
 
 
 _NO_ENCODER = "the pipeline has no encoder to tell which questions are alike"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["print_table", "render_recommendation", "write_recommendation"]
 
 
-def write_recommendation(found: Recommendation, folder: Path) -> None:
+def write_recommendation(recommendation: Recommendation, folder: Path) -> None:
     """Write ``recommended.yaml``, ``recommend.json`` and ``report.html``.
 
     Raises:
@@ -30,17 +30,17 @@ def write_recommendation(found: Recommendation, folder: Path) -> None:
     check_place(folder, "recommendation", lambda names: set() if "recommend.json" in names else names & {"report.html"})
     with cannot_be("written", folder):
         folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / "recommended.yaml", dump(found.chosen.config))
-        replace_file(folder / "recommend.json", json.dumps(strict_json(found.to_dict()), indent=2) + "\n")
-        replace_file(folder / "report.html", render_recommendation(found))
+        replace_file(folder / "recommended.yaml", dump(recommendation.chosen.config))
+        replace_file(folder / "recommend.json", json.dumps(strict_json(recommendation.to_dict()), indent=2) + "\n")
+        replace_file(folder / "report.html", render_recommendation(recommendation))
 
 
-def render_recommendation(found: Recommendation) -> str:
+def render_recommendation(recommendation: Recommendation) -> str:
     """The text of one HTML file that needs no network."""
-    figures = {} if len(found.curve) < 2 else {"plot-curve": _curve(found)}
-    rows = [_row(rung) for rung in found.rungs]
-    points = [[f"{n:,}", f"{mean:.4f}", _interval(bounds)] for n, mean, bounds in found.curve]
-    view = {"found": found, "rows": rows, "points": points, "columns": _COLUMNS, "drawn": figures}
+    figures = {} if len(recommendation.curve) < 2 else {"plot-curve": _curve(recommendation)}
+    rows = [_row(rung) for rung in recommendation.rungs]
+    points = [[f"{n:,}", f"{mean:.4f}", _interval(bounds)] for n, mean, bounds in recommendation.curve]
+    view = {"recommendation": recommendation, "rows": rows, "points": points, "columns": _COLUMNS, "drawn": figures}
     return render_page("recommend.html.j2", view, package="rag.hpo", style="sweep.css", figures=figures)
 
 
@@ -82,7 +82,7 @@ def _curve(recommendation: Recommendation) -> Figure:
     return {"data": traces, "layout": {**axes, "showlegend": True}}
 
 
-def print_table(found: Recommendation, folder: Path) -> None:
+def print_table(recommendation: Recommendation, folder: Path) -> None:
     """Write it to the terminal."""
     from rich.table import Table
     from rich.text import Text
@@ -90,24 +90,24 @@ def print_table(found: Recommendation, folder: Path) -> None:
     from rag.cli.console import out
 
     console = out()
-    console.print(Text.assemble((found.dataset, "bold"), f": {found.measure} on the test questions"))
+    console.print(Text.assemble((recommendation.dataset, "bold"), f": {recommendation.measure} on the test questions"))
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     for heading in _COLUMNS:
         table.add_column(heading, justify="right" if heading else "left")
     table.add_column("")
-    for rung in found.rungs:
-        table.add_row(*_row(rung), "<- recommended" if rung.name == found.choice else "")
+    for rung in recommendation.rungs:
+        table.add_row(*_row(rung), "<- recommended" if rung.name == recommendation.choice else "")
     console.print(table)
     console.print(
         Text(
-            f"recommended: {found.choice}, the first that is not worse than the best by more than one standard error "
-            f"(compared on {found.compared_on})"
+            f"recommended: {recommendation.choice}, the first that is not worse than the best by more than one "
+            f"standard error (compared on {recommendation.compared_on})"
         ),
         soft_wrap=True,
     )
-    for n, mean, _ in found.curve:
+    for n, mean, _ in recommendation.curve:
         console.print(Text(f"  with {n:,} judged questions: {mean:.4f}"))
-    for name, reason in found.left_out.items():
+    for name, reason in recommendation.left_out.items():
         console.print(Text(f"left out: {name}: {reason}"), soft_wrap=True)
     console.print(Text.assemble("pipeline: ", (str((folder / "recommended.yaml").resolve()), "bold")), soft_wrap=True)
     console.print(Text.assemble("report: ", (str((folder / "report.html").resolve()), "bold")), soft_wrap=True)

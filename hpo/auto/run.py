@@ -11,26 +11,25 @@ from rag.errors import ConfigError
 from rag.eval.datasets.base import Dataset
 from rag.hpo.auto.data import FOLDS, facts_of
 from rag.hpo.auto.moves import derive
-from rag.hpo.auto.sampler import Moves
+from rag.hpo.auto.sampler import TRIALS_SHARE, Moves
 from rag.hpo.objectives import ANSWERS, COSTS, parse_objectives
 from rag.hpo.sweep import Sweep, sweep_from_config
 from rag.pipeline import Pipeline
 
 __all__ = ["auto_config", "auto_sweep", "seconds_of", "written"]
 
-_TRIALS = 0.8
-"""Share of the budget that trials may take; the rest is for measuring on the test questions."""
-
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def seconds_of(budget: str | float) -> float:
-    """Seconds from ``10m``, ``90s``, ``1h``, or a number of seconds.
+    """Seconds from ``10m``, ``90s``, ``1h``; a number, which is not a text, is one of seconds.
 
     Raises:
-        ConfigError: It is none of these, or not above 0.
+        ConfigError: It is none of these (a text without a unit says too little), or not above 0.
     """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", str(budget))
+    if isinstance(budget, (int, float)):
+        budget = f"{budget:f}s"
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smh])\s*", budget)
     seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
     if seconds <= 0:
         raise ConfigError(f"must be a time such as 90s, 10m or 1h, got '{budget}'", parameter="budget")
@@ -72,7 +71,7 @@ def auto_config(
     sampler = Moves(
         gains=derived.opened.gains,
         costs=dict(derived.opened.costs),
-        budget=round(seconds * _TRIALS, 3),
+        budget=round(seconds * TRIALS_SHARE, 3),
         left_out=derived.left_out,
     )
     return {

@@ -15,6 +15,7 @@ from rag.hpo.objectives import COSTS, Objective
 from rag.hpo.samplers.base import Sampler
 from rag.hpo.space.point import Point, PointKey, point_key
 from rag.hpo.space.space import Space
+from rag.progress import duration
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
 
     from rag.hpo.auto.opening import Cost
 
-__all__ = ["Moves"]
+__all__ = ["TRIALS_SHARE", "Moves"]
+
+TRIALS_SHARE = 0.8
+"""Share of a budget for trials; the rest is for the test questions."""
+
+_TRIALS_EACH = 3
+"""Trials of a parameter, for what a larger budget would have to be."""
 
 
 class Moves(Sampler):
@@ -42,6 +49,7 @@ class Moves(Sampler):
 
     type = "moves"
     objectives: ClassVar[int | None] = 1
+    ends: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -103,7 +111,11 @@ class Moves(Sampler):
         tried = {step.name for step in done.steps}
         late = [f"{name} ({seconds:.0f} s)" for name, seconds in done.skipped.items() if name not in tried]
         if late:
-            notes.append(f"left out: no time was left for a trial of {', '.join(late)}")
+            seconds = sum(took for name, took in done.skipped.items() if name not in tried)
+            enough = duration(((self.budget or 0.0) + _TRIALS_EACH * seconds) / TRIALS_SHARE)
+            notes.append(f"left out: no time was left for a trial of {', '.join(late)}; a budget of {enough} would do")
+        elif done.following is not None:
+            notes.append("the time limit came before the last trial; with the same --out and a longer one it goes on")
         return notes
 
     def plan(self, space: Space) -> list[tuple[str, list[Any], float, str]]:

@@ -57,7 +57,8 @@ def tune_auto(
     if request.dataset is None:
         raise ConfigError("name a dataset: --dataset")
     pipeline = Pipeline.from_yaml(request.pipeline, overrides=overrides)
-    data = load_dataset(request.dataset)
+    with open_store(store) as opened:
+        data = load_dataset(request.dataset, store=opened)
     settings: dict[str, Any] = {} if request.objective is None else {"objectives": [request.objective]}
     settings |= {} if storage is None else {"storage": storage}
     settings |= {} if trial_timeout is None else {"trial_timeout": trial_timeout}
@@ -93,6 +94,7 @@ def _print_plan(sweep: Sweep, as_json: bool) -> None:
 
     from rag.cli.console import out, print_json
     from rag.hpo.auto.sampler import Moves
+    from rag.progress import duration
 
     sampler = sweep.sampler
     assert isinstance(sampler, Moves)
@@ -103,8 +105,8 @@ def _print_plan(sweep: Sweep, as_json: bool) -> None:
         return
     console = out()
     console.print(
-        f"tuned on {sweep.split('tune')}, in {sweep.timeout:g} s; one change at a time, kept if it wins by a "
-        "one-sided paired t-test at 5 %. Estimates before any measurement:",
+        f"tuned on {sweep.split('tune')}, in {duration(sweep.timeout or 0)}; one change at a time, kept if it wins by "
+        "a one-sided paired t-test at 5 %. Estimates before any measurement:",
         soft_wrap=True,
     )
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
@@ -138,8 +140,8 @@ def recommend(
     from rag.hpo.auto.recommended import print_table, write_recommendation
     from rag.store.writing import plain_name
 
-    data = load_dataset(dataset)
     with open_store(store) as opened:
+        data = load_dataset(dataset, store=opened)
         recommendation = run(
             data, budget=budget, encoder=encoder, scorer=scorer, objective=objective, store=opened, progress=progress
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rag.hpo.planning import Plan
     from rag.hpo.results.result import SweepResult
+    from rag.hpo.results.tested import Tested
 
 __all__ = ["print_plan", "print_result"]
 
@@ -73,7 +74,8 @@ def print_result(result: SweepResult, target: Path) -> None:
         table.add_column(heading, justify="left" if not heading else "right")
     baseline = result.baseline
     assert baseline is not None
-    table.add_row("baseline, test", *(_number(baseline.metrics[name]) for name in metrics), "")
+    bounds = _bounds(baseline, sweep.first.metric)
+    table.add_row("baseline, test", *(_number(baseline.metrics[name]) for name in metrics), bounds)
     for tested, trial in zip(result.tested, _tested_trials(result), strict=True):
         table.add_row(f"{tested.name}, tuning", *(_number(trial.metrics[name]) for name in metrics), "")
         against = tested.against.get(sweep.first.metric)
@@ -94,6 +96,11 @@ def print_result(result: SweepResult, target: Path) -> None:
         console.print(Text(f"note: {note}"), soft_wrap=True)
     console.print(Text.assemble("best: ", (str((target / "best.yaml").resolve()), "bold")), soft_wrap=True)
     console.print(Text.assemble("report: ", (str((target / "report.html").resolve()), "bold")), soft_wrap=True)
+
+
+def _bounds(baseline: Tested, metric: str) -> str:
+    mean = baseline.evaluation.record.measures.get(metric)
+    return f"95 %: {mean.ci95[0]:.4f} to {mean.ci95[1]:.4f}" if mean is not None and mean.ci95 else ""
 
 
 def _tested_trials(result: SweepResult) -> list[Any]:

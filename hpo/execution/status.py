@@ -69,7 +69,7 @@ def status_line(
     """
     goal, n = study.sweep.goals[0], study.sweep.n_trials
     usable = [trial for trial in trials if trial.feasible]
-    parts = [f"{done} of {n} trials"]
+    parts = [f"{done} trials" if study.sweep.sampler.ends else f"{done} of {n} trials"]
     if usable:
         best = max(usable, key=lambda trial: goal.sign * trial.metrics[goal.metric])
         parts.append(f"best {goal.metric} {best.metrics[goal.metric]:.4g} (trial {best.number})")

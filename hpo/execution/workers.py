@@ -290,8 +290,8 @@ def _run_trials(job: Job, id: str, *, supervised: bool = False) -> None:
     its supervisor says, since nobody else sees the lock that it holds.
     """
     with ExitStack() as stack, suppress(KeyboardInterrupt):
-        data = job.dataset if isinstance(job.dataset, Dataset) else load_dataset(job.dataset)
         store = None if job.store is None else stack.enter_context(store_at(job.store, mode=job.mode))
+        data = job.dataset if isinstance(job.dataset, Dataset) else load_dataset(job.dataset, store=store)
         bench = Bench(job.sweep, data, store)
         study = SweepStudy(job.sweep, bench, job.folder, name=job.study, worker=id)
         stack.callback(study.close)

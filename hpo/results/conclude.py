@@ -148,7 +148,7 @@ def _notes(sweep: Sweep, trials: Sequence[Finished], description: Mapping[str, A
             f"{'trial' if len(lacking) == 1 else 'trials'}, the first trial {lacking[0].number}: less than max_failed "
             f"({sweep.max_failed:g}), so they count"
         )
-    if sweep.timeout is not None and len(trials) < sweep.n_trials:
+    if sweep.timeout is not None and len(trials) < sweep.n_trials and not sweep.sampler.ends:
         notes.append(
             f"{len(trials)} of {sweep.n_trials} trials: the time limit of {sweep.timeout:g} s was reached, or there "
             "was nothing else to try; started again, it resumes"

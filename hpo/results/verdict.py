@@ -48,7 +48,7 @@ def _claim(against: Comparison, measure: str) -> str:
     if said.direction:
         word = "better" if said.direction > 0 else "worse"
         return f"The choice is probably {word} than the baseline, not proven: {facts}{settled}."
-    return f"There is no sign that the choice and the baseline differ: {facts}; it may be luck{settled}."
+    return f"The choice and the baseline cannot be told apart: {facts}; it may be luck{settled}."
 
 
 def _losses(against: Mapping[str, Comparison], first: str) -> str:

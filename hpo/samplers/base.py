@@ -29,6 +29,9 @@ class Sampler(Component):
     objectives: ClassVar[int | None] = None
     """Maximum number of objectives; None for any number."""
 
+    ends: ClassVar[bool] = False
+    """Whether it decides by itself when nothing is left to try: ``n_trials`` is then no more than a bound."""
+
     def check(self, space: Space, n_objectives: int) -> None:
         """Refuse a sweep that the sampler cannot handle.
 

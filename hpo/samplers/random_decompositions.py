@@ -22,8 +22,9 @@ Doubles = npt.NDArray[np.float64]
 
 
 class RandomDecompositions(ProposingSampler):
-    """Gaussian processes that add up over the edges of a tree of parameters, drawn at random for every trial, and the
-    highest upper confidence bound (RDUCB: Ziomek and Bou Ammar, ICML 2023).
+    """Experimental (``additive`` is simpler and was no worse): Gaussian processes that add up over the edges of a tree
+    of parameters, drawn at random for every trial, and the highest upper confidence bound (RDUCB: Ziomek and Bou Ammar,
+    ICML 2023).
 
     Each edge sees two parameters together, so interactions of pairs can be learned from few trials, and no wrong
     decomposition stays. Departs from the paper in comparing listed or drawn points, where it passes messages along the

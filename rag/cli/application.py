@@ -8,6 +8,7 @@ traceback), 130 interrupted.
 from __future__ import annotations
 
 import errno
+import inspect
 import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
@@ -95,6 +96,21 @@ def _load_commands() -> None:
             app.add_typer(command, name=entry.name)
         else:
             app.command(entry.name)(command)
+    _summarize(app)
+
+
+def _summarize(group: typer.Typer) -> None:
+    """List commands with the first sentence about them, which would be cut at the 45th character otherwise."""
+
+    def sentence(text: str | None) -> str:
+        return " ".join((text or "").split("\n\n")[0].split()).split(". ")[0].rstrip(".")
+
+    for command in group.registered_commands:
+        command.short_help = sentence(inspect.getdoc(command.callback))
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            inner.short_help = sentence(inner.typer_instance.info.help)
+            _summarize(inner.typer_instance)
 
 
 def _broken_command(entry: EntryPoint, error: Exception) -> Callable[..., None]:

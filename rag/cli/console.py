@@ -86,6 +86,13 @@ def stderr() -> Console:
     return _console_class()(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
+class _Lines(logging.Handler):
+    """A line for each record, where no terminal says how wide it may be."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _to_stderr(f"{record.levelname:<8} {self.format(record)}")
+
+
 def _to_stderr(line: str) -> None:
     sys.stderr.write(plain(line) + "\n")
     sys.stderr.flush()
@@ -193,7 +200,8 @@ def quiet_libraries(verbose: bool, quiet: bool = False) -> None:
     _quiet = quiet
     from rich.logging import RichHandler
 
-    handler = RichHandler(console=stderr(), show_time=False, show_path=False, show_level=True)
+    terminal = sys.stderr.isatty()
+    handler = RichHandler(console=stderr(), show_time=False, show_path=False) if terminal else _Lines()
     logger = logging.getLogger("rag")
     logger.handlers[:] = [handler]
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)

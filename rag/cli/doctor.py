@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -57,12 +58,12 @@ def doctor(
         from rag.pipeline import Pipeline
 
         pipeline = Pipeline.from_yaml(config)
-    found = list(findings(pipeline))
+    checked = list(findings(pipeline))
     if as_json:
-        print_json([asdict(finding) for finding in found])
+        print_json([asdict(finding) for finding in checked])
     else:
-        _print(found)
-    if any(finding.state == "problem" for finding in found):
+        _print(checked)
+    if any(finding.state == "problem" for finding in checked):
         raise typer.Exit(1)
 
 
@@ -71,6 +72,7 @@ def findings(pipeline: Pipeline | None = None) -> Iterator[Finding]:
     yield from _installation()
     yield from _processor()
     yield _store()
+    yield _hub()
     yield from _extras()
     if pipeline is not None:
         yield from _models(pipeline)
@@ -114,9 +116,16 @@ def _store() -> Finding:
             size = sum(entry.bytes for entry in store.entries()) / 2**20
             if not store.writable:
                 return Finding("store", "problem", f"{store.root} cannot be written: set RAG_STORE to another folder")
-            return Finding("store", "ok", f"{store.root}, {size:,.0f} MiB; rag store ls lists it")
+            free = shutil.disk_usage(store.root).free / 2**30
+            return Finding("store", "ok", f"{store.root}, {size:,.0f} MiB, {free:,.0f} GiB free; rag store ls lists it")
     except RagError as error:
         return Finding("store", "problem", str(error))
+
+
+def _hub() -> Finding:
+    if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
+        return Finding("hub", "ok", "HF_HUB_OFFLINE is set: no model is downloaded; packages and folders are used")
+    return Finding("hub", "ok", "models named on the Hugging Face Hub are downloaded when first used")
 
 
 def _extras() -> Iterator[Finding]:
@@ -156,11 +165,11 @@ def _models(pipeline: Pipeline) -> Iterator[Finding]:
         if not isinstance(model, str) or part.kind == "summarizer":
             continue
         try:
-            place = resolve_model(model)
+            path = resolve_model(model)
         except RagError as error:
             yield Finding(f"model {model}", "problem", str(error))
             continue
-        if Path(place).is_dir() or isinstance(try_to_load_from_cache(place, "config.json"), str):
+        if Path(path).is_dir() or isinstance(try_to_load_from_cache(path, "config.json"), str):
             yield Finding(f"model {model}", "ok", "is on this machine")
         elif os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0"):
             yield Finding(f"model {model}", "problem", "is not on this machine, and HF_HUB_OFFLINE forbids a download")
@@ -196,12 +205,20 @@ def _reached(name: str, host: str, port: int) -> Finding:
     return Finding(name, "ok", f"{host}:{port} accepts connections")
 
 
-def _print(found: list[Finding]) -> None:
+def _print(checked: list[Finding]) -> None:
     from rich.table import Table
     from rich.text import Text
 
     styles: dict[str, Any] = {"ok": "green", "missing": "dim", "problem": "bold red"}
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    for finding in found:
-        table.add_row(Text(finding.state, styles[finding.state]), finding.name, Text(finding.text))
+    extras = [finding.name for finding in checked if finding.state == "missing" and finding.name.startswith("extra ")]
+    for finding in checked:
+        if finding.name not in extras:
+            table.add_row(Text(finding.state, styles[finding.state]), finding.name, Text(finding.text))
+    if extras:
+        names = ", ".join(name.removeprefix("extra ") for name in extras)
+        text = f"{names}; where one is needed: pip install 'rag-pipelines[NAME]'"
+        table.add_row(Text("optional", "dim"), "other extras", Text(text))
     out().print(table)
+    problems = sum(finding.state == "problem" for finding in checked)
+    out().print(f"{problems} to put right" if problems else "Ready: nothing that is needed is missing.")

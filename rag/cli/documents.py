@@ -83,7 +83,11 @@ def reads_documents(command: Callable[..., None], *, corpus: Any = CorpusOption)
     own = inspect.signature(command, eval_str=True).parameters
     options = dict(inspect.signature(Reading, eval_str=True).parameters)
     options["corpus"] = options["corpus"].replace(annotation=corpus)
-    parameters = [part for one in own.values() for part in (options.values() if one.name == "reading" else [one])]
+    parameters = [
+        part
+        for parameter in own.values()
+        for part in (options.values() if parameter.name == "reading" else [parameter])
+    ]
 
     @functools.wraps(command)
     def wrapped(**arguments: Any) -> None:

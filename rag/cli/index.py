@@ -39,7 +39,7 @@ def index(
     max_failed: MaxFailedOption = MAX_FAILED,
     as_json: JsonOption = False,
 ) -> None:
-    """Fit a pipeline on documents and keep it on disk."""
+    """Fit a pipeline on documents and save it: an index, which is what the commands on a saved pipeline take."""
     from rag.pipeline import Pipeline
     from rag.store.folder import check_target
 

@@ -67,7 +67,7 @@ MaxFailedOption = Annotated[
     ),
 ]
 
-# -- kept pipelines
+# -- saved pipelines
 
 FolderArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Folder that `rag index` wrote.")]
 CompactOption = Annotated[
@@ -89,7 +89,7 @@ KeepOption = Annotated[
 ]
 FilterOption = Annotated[
     str | None,
-    typer.Option("--filter", metavar="JSON", help="""Search only documents that match: '{"year": {"gte": 1970}}'."""),
+    typer.Option("--filter", metavar="JSON", help="""Only documents that match: '{"year": {"gte": 1970}}'."""),
 ]
 
 # -- documents

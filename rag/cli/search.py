@@ -1,4 +1,4 @@
-"""``rag search``: asks a kept pipeline."""
+"""``rag search``: asks a saved pipeline."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def search(
     explain: Annotated[bool, typer.Option("--explain", help="Show each stage's scores.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Ask a kept pipeline."""
+    """Ask a saved pipeline."""
     from rag.conditions import read_condition
     from rag.pipeline import Pipeline
     from rag.types import Query

@@ -67,7 +67,7 @@ def serve(
         bool, typer.Option("--trace", help="Send OpenTelemetry spans to OTEL_EXPORTER_OTLP_ENDPOINT (extra otel).")
     ] = False,
 ) -> None:
-    """Serve a kept pipeline: REST with its documentation at /docs, a page to search at /, metrics, MCP."""
+    """Serve a saved pipeline: REST with its documentation at /docs, a page to search at /, metrics, MCP."""
     from rag.serving import Keys, Limits
     from rag.store.folder import checked_manifest
 

@@ -41,7 +41,7 @@ def add(
     max_failed: MaxFailedOption = MAX_FAILED,
     as_json: JsonOption = False,
 ) -> None:
-    """Add documents to a kept pipeline, or replace those whose ids it has. What did not change is skipped."""
+    """Add documents to a saved pipeline, or replace those whose ids it has. What did not change is skipped."""
     from rag.pipeline import Pipeline
 
     with open_store(store) as kept, Pipeline.editing(folder, keep=keep) as pipeline:
@@ -62,7 +62,7 @@ def delete(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove documents from a kept pipeline, by id or by a filter. Unknown ids are reported."""
+    """Remove documents from a saved pipeline, by id or by a filter. Unknown ids are reported."""
     from rag.conditions import read_condition
     from rag.pipeline import Pipeline
 
@@ -97,7 +97,7 @@ def sync(
     max_failed: MaxFailedOption = MAX_FAILED,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a kept pipeline hold these documents and no others."""
+    """Make a saved pipeline hold these documents and no others."""
     from rag.pipeline import Pipeline
 
     with open_store(store) as kept:
@@ -121,7 +121,7 @@ def sync(
 
 
 def compact(folder: FolderArgument, keep: KeepOption = None, store: StoreOption = None) -> None:
-    """Rewrite a kept pipeline without its deleted documents."""
+    """Rewrite a saved pipeline without its deleted documents."""
     from rag.pipeline import Pipeline
 
     with open_store(store) as opened, Pipeline.editing(folder, keep=keep) as pipeline:
@@ -136,7 +136,7 @@ def rollback(
     show: Annotated[bool, typer.Option("--list", help="Show the generations that can be restored.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take back the last updates of a kept pipeline, as far as they were written with --keep."""
+    """Take back the last updates of a saved pipeline, as far as they were written with --keep."""
     from rag.pipeline import Pipeline
 
     if not show:
@@ -156,7 +156,7 @@ def rollback(
 
 
 def verify(folder: FolderArgument) -> None:
-    """Read every file of a kept pipeline and compare checksums; exit code 2 when something is damaged."""
+    """Read every file of a saved pipeline and compare checksums; exit code 2 when something is damaged."""
     from rag.store.folder import check_files, read_folder
 
     with progress("comparing checksums", None):
@@ -188,4 +188,7 @@ def _report(folder: Path, changes: Changes, n_documents: int, as_json: bool, *, 
     counts = ", ".join(f"{getattr(changes, verb)} {verb}" for verb in verbs)
     would = "would be " if dry_run else ""
     compacted = ", compacted" if changes.compacted else ""
+    if changes.deleted_ids:
+        more = ", ..." if changes.deleted > len(changes.deleted_ids) else ""
+        echo(f"{would}deleted: {', '.join(changes.deleted_ids)}{more}", err=True)
     echo(f"{folder}: {would}{counts}{compacted}; {n_documents} documents{' now' if dry_run else ''}")

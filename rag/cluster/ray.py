@@ -82,24 +82,24 @@ class Ray(Execution):
         # Blocks go only to workers that have answered: one that finds no core, or whose machine is gone, gets none.
         idle = deque(sorted(self._there))
         busy: dict[Any, tuple[int, int | None]] = {
-            actor.ready.remote(): (place, None) for place, actor in enumerate(actors) if place not in self._there
+            actor.ready.remote(): (worker, None) for worker, actor in enumerate(actors) if worker not in self._there
         }
         left = len(calls)
         while left:
             while waiting and idle:
-                number, place = waiting.popleft(), idle.popleft()
+                number, worker = waiting.popleft(), idle.popleft()
                 method, arguments = calls[number]
-                busy[getattr(actors[place], method).remote(*arguments)] = place, number
+                busy[getattr(actors[worker], method).remote(*arguments)] = worker, number
             ready, _ = ray.wait(list(busy), num_returns=1, timeout=_SECONDS)
             if not ready:
                 raise ServerError(f"{self}: no worker answered for {_SECONDS:g} s")
-            place, done = busy.pop(ready[0])
+            worker, done = busy.pop(ready[0])
             try:
                 value = ray.get(ready[0])
             except ray.exceptions.RayTaskError as error:
                 raise ServerError(f"{self}: {component.spec.label} failed on a worker: {_reason(error)}") from None
             except ray.exceptions.RayError as error:  # the worker, or its machine, is gone
-                self._there.discard(place)
+                self._there.discard(worker)
                 if done is None:
                     if not busy and not idle:
                         raise ServerError(f"{self}: no worker is left: {_reason(error)}") from None
@@ -111,10 +111,10 @@ class Ray(Execution):
                     ) from None
                 logger.warning("a worker of %s was lost, its block is given to another", component.spec.label)
                 waiting.appendleft(done)
-                busy[actors[place].ready.remote()] = place, None
+                busy[actors[worker].ready.remote()] = worker, None
                 continue
-            self._there.add(place)
-            idle.append(place)
+            self._there.add(worker)
+            idle.append(worker)
             if done is not None:
                 left -= 1
                 yield done, value
@@ -195,8 +195,8 @@ class Ray(Execution):
             ray = self._ray
             gpus = int(ray.cluster_resources().get("GPU", 0))
             n = self.workers or self.size
-            one = {"num_gpus": 1} if gpus else {"num_cpus": 1}
-            actor = ray.remote(max_restarts=-1, max_task_retries=0, **one)(Work)
+            resources = {"num_gpus": 1} if gpus else {"num_cpus": 1}
+            actor = ray.remote(max_restarts=-1, max_task_retries=0, **resources)(Work)
             for others in self._actors.values():  # they hold the cores
                 for other in others:
                     ray.kill(other)

@@ -49,9 +49,9 @@ class Work:
         passages = Passages.whole(Corpus.from_documents(Document(str(n), text) for n, text in enumerate(texts)))
         self._component.fit(FitContext(passages.corpus, passages))
         distinct = list(dict.fromkeys(queries))
-        place = {query: number for number, query in enumerate(distinct)}
+        row_of = {query: number for number, query in enumerate(distinct)}
         batch = QueryBatch([Query(str(number), query) for number, query in enumerate(distinct)])
-        rows = np.array([place[query] for query in queries], dtype=np.int64)
+        rows = np.array([row_of[query] for query in queries], dtype=np.int64)
         order = np.argsort(rows, kind="stable")
         scores = np.empty(len(rows), dtype=np.float32)
         scores[order] = self._component.score_pairs(batch, rows[order], order.astype(np.int64))

@@ -85,13 +85,13 @@ def folded(corpus: Corpus) -> Corpus:
     if not len(copies):
         return corpus
     others: defaultdict[int, list[str]] = defaultdict(list)
-    for id, place in zip(corpus.ids(copies), first[copies].tolist(), strict=True):
-        others[place].append(id)
+    for id, original in zip(corpus.ids(copies), first[copies].tolist(), strict=True):
+        others[original].append(id)
 
     def kept() -> Iterator[Document]:
-        for place, document in enumerate(corpus):
-            if first[place] == place:
-                known = others.get(place)
+        for position, document in enumerate(corpus):
+            if first[position] == position:
+                known = others.get(position)
                 metadata = {**document.metadata, "copies": known} if known else document.metadata
                 yield Document(document.id, document.text, metadata)
 
@@ -114,8 +114,8 @@ def _runs(words: list[bytes]) -> Hashes:
     width = min(_RUN, len(words))
     n = len(words) - width + 1
     mixed = np.zeros(n, np.uint64)
-    for place in range(width):
-        mixed = (mixed ^ hashes[place : place + n]) * _FACTORS[place]
+    for offset in range(width):
+        mixed = (mixed ^ hashes[offset : offset + n]) * _FACTORS[offset]
         mixed ^= mixed >> np.uint64(29)
     return np.unique(mixed)
 

@@ -166,7 +166,7 @@ class Corpus(Shown):
         import pyarrow as pa
 
         ids = self.ids(np.array(list(metadata)))
-        texts = {place: json_text(value, id) for id, (place, value) in zip(ids, metadata.items(), strict=True)}
+        texts = {position: json_text(value, id) for id, (position, value) in zip(ids, metadata.items(), strict=True)}
         schema = self._remembering(np.array(list(metadata)))
         batches = list(self._batches)
         owners = np.searchsorted(self._starts, np.array(sorted(texts)), side="right") - 1
@@ -174,8 +174,8 @@ class Corpus(Shown):
             start, batch = int(self._starts[owner]), batches[owner]
             column = batch.column("metadata").to_pylist()
             column = [texts.get(start + row, value) for row, value in enumerate(column)]
-            place = batch.schema.get_field_index("metadata")
-            batches[owner] = batch.set_column(place, "metadata", pa.array(column, pa.string()))
+            column_index = batch.schema.get_field_index("metadata")
+            batches[owner] = batch.set_column(column_index, "metadata", pa.array(column, pa.string()))
         batches = [batch.replace_schema_metadata(schema.metadata) for batch in batches]
         return Corpus(pa.Table.from_batches(batches, schema=schema), self.alive, self.remarks)
 
@@ -309,7 +309,7 @@ class Corpus(Shown):
         if self._positions is None:
             ids = self.ids()
             alive = range(len(ids)) if self.alive is None else np.flatnonzero(self.alive).tolist()
-            self._positions = {ids[place]: place for place in alive}
+            self._positions = {ids[position]: position for position in alive}
         return self._positions.get(document_id)
 
     def _values(self, name: str, positions: Sequence[int] | Ints | None) -> list[str]:

@@ -90,7 +90,10 @@ def write_documents(
     if not seen:
         raise DataError("the corpus is empty: no document to index")
     if empty:
-        message = f"{len(empty)} of {len(seen)} documents have no text; they are kept, but nothing in them can match"
+        message = (
+            f"{len(empty)} of {len(seen)} documents have no text (such as {empty[0]}); they are kept, but nothing in "
+            "them can match"
+        )
         remarks.add("empty_texts", message, count=len(empty), total=len(seen), examples=empty)
         logger.warning("%s", message)
     return remarks

@@ -122,12 +122,12 @@ def _matching(condition: Condition, fields: Fields) -> Mask:
     mask = np.ones(fields.n_documents, dtype=bool)
     for name, value in condition.items():
         if name == "and":
-            for one in value:
-                mask &= _matching(one, fields)
+            for part in value:
+                mask &= _matching(part, fields)
         elif name == "or":
             passing = np.zeros(fields.n_documents, dtype=bool)
-            for one in value:  # one mask at a time: there may be thousands, of a byte a document each
-                passing |= _matching(one, fields)
+            for part in value:  # one mask at a time: there may be thousands, of a byte a document each
+                passing |= _matching(part, fields)
             mask &= passing
         elif name == "not":
             mask &= ~_matching(value, fields)

@@ -28,8 +28,8 @@ def nearest(value: Any, values: npt.NDArray[Any]) -> Any:
     if not len(values) or isinstance(value, bool):
         return None
     if not isinstance(value, str):
-        place = int(np.searchsorted(values, value))
-        closest = min(values[max(place - 1, 0) : place + 1].tolist(), key=lambda other: abs(other - value))
+        position = int(np.searchsorted(values, value))
+        closest = min(values[max(position - 1, 0) : position + 1].tolist(), key=lambda other: abs(other - value))
         return int(closest) if isinstance(closest, float) and closest.is_integer() else closest
     texts = np.unique(values)
     if len(texts) > _COMPARED:

@@ -29,12 +29,12 @@ def named_as_before(given: Corpus, old: Corpus) -> Corpus:
         given: Documents that come.
         old: Those of the index.
     """
-    coming = {(_key(path), part): place for place, id, path, part in _files(given) if old.position(id) is None}
+    coming = {(_key(path), part): position for position, id, path, part in _files(given) if old.position(id) is None}
     if not coming:
         return given
     known: dict[int, tuple[str, str]] = {}
-    for place, id, path, part in _files(old):
-        if old.alive is not None and not old.alive[place]:
+    for position, id, path, part in _files(old):
+        if old.alive is not None and not old.alive[position]:
             continue
         match = coming.get((_key(path), part))
         if match is None and not Path(path).is_absolute() and not Path(path).exists():
@@ -57,47 +57,47 @@ def with_moved_files(given: Corpus, old: Corpus) -> tuple[Corpus, int]:
         given: Documents that are to be in the index, all of them.
         old: Those of the index.
     """
-    new = [(place, path, part) for place, id, path, part in _files(given) if old.position(id) is None]
+    new = [(position, path, part) for position, id, path, part in _files(given) if old.position(id) is None]
     if not new:
         return given, 0
     ids = set(given.ids())
     gone = {
-        (path, part): (place, id)
-        for place, id, path, part in _files(old)
-        if id not in ids and (old.alive is None or old.alive[place])
+        (path, part): (position, id)
+        for position, id, path, part in _files(old)
+        if id not in ids and (old.alive is None or old.alive[position])
     }
     if not gone:
         return given, 0
     known: dict[int, tuple[str, str]] = {}
-    for place, path, part in new:
+    for position, path, part in new:
         if before := gone.pop((path, part), None):
-            known[place] = (before[1], path)
-    left = [(place, path) for place, path, _ in new if place not in known]
-    texts = _once(given.texts([place for place, _ in left]))
-    by_text = _once(old.texts([place for place, _ in gone.values()]))
+            known[position] = (before[1], path)
+    left = [(position, path) for position, path, _ in new if position not in known]
+    texts = _once(given.texts([position for position, _ in left]))
+    by_text = _once(old.texts([position for position, _ in gone.values()]))
     before_of = list(gone.values())
     n_moved = 0
     for text, number in texts.items():
         if text in by_text and text.strip():
-            place, path = left[number]
-            known[place] = (before_of[by_text[text]][1], path)
+            position, path = left[number]
+            known[position] = (before_of[by_text[text]][1], path)
             n_moved += 1
     return (_renamed(given, known) if known else given), n_moved
 
 
 def _once(texts: list[str]) -> dict[str, int]:
-    """Places of the texts that are there once."""
+    """Positions of the texts that are there once."""
     counts = Counter(texts)
-    return {text: place for place, text in enumerate(texts) if counts[text] == 1}
+    return {text: position for position, text in enumerate(texts) if counts[text] == 1}
 
 
 def _renamed(given: Corpus, known: Mapping[int, tuple[str, str]]) -> Corpus:
     """The documents, some with another id and path."""
     renamed = Corpus.from_documents(
         document
-        if place not in known
-        else Document(known[place][0], document.text, {**document.metadata, "path": known[place][1]})
-        for place, document in enumerate(given)
+        if position not in known
+        else Document(known[position][0], document.text, {**document.metadata, "path": known[position][1]})
+        for position, document in enumerate(given)
     )
     renamed.remarks = given.remarks
     return renamed
@@ -114,10 +114,10 @@ def _files(corpus: Corpus) -> Any:
         texts = corpus.metadata_texts(places)
         if not any('"path"' in text for text in texts):
             continue
-        for place, id, text in zip(places.tolist(), corpus.ids(places), texts, strict=True):
+        for position, id, text in zip(places.tolist(), corpus.ids(places), texts, strict=True):
             metadata = json.loads(text)
             path, name, part = metadata.get("path"), id, ""
             if "format" in metadata:
                 name, _, part = id.partition("#")
             if isinstance(path, str) and ("format" in metadata or path == name or path.endswith(f"/{name}")):
-                yield place, id, path, part
+                yield position, id, path, part

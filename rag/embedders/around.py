@@ -25,5 +25,8 @@ class AroundEmbedder(Embedder):
     def prompt_for_documents(self) -> str:
         return self.embedder.prompt_for_documents
 
+    def stored_as(self, text: str) -> str:
+        return self.embedder.stored_as(text)
+
     def tokenizer(self) -> Tokenizer:
         return self.embedder.tokenizer()

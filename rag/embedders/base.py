@@ -44,8 +44,18 @@ class Embedder(Component):
     length_counts: ClassVar[bool] = False
     """Whether vectors are compared by inner product, because their lengths mean something."""
 
+    learned_from: str = ""
+    """Name of the texts it learned from, where they are not the pipeline's passages: two that are configured alike
+    differ by it.
+    """
+
     moves_queries: ClassVar[bool] = False
     """Whether the vectors of queries are made from those that another embedder gives: by :meth:`of_queries`."""
+
+    @property
+    def vectors_key(self) -> str:
+        """Identity of the vectors it gives within a pipeline."""
+        return self.fingerprint + self.learned_from
 
     @property
     @abstractmethod
@@ -70,6 +80,10 @@ class Embedder(Component):
         for one that differs from another in the queries alone.
         """
         return self
+
+    def stored_as(self, text: str) -> str:
+        """The part of a document's text that its vector depends on, under which the store keeps it: by default all."""
+        return text
 
     def of_queries(self, batch: EmbeddedQueries) -> Vectors:
         """Vectors of a batch's queries, float32 [n, d], by one that :attr:`moves_queries`, from what its base gives for

@@ -10,6 +10,7 @@ import numpy as np
 from rag import tracing
 from rag.candidates import Ints, Vectors
 from rag.errors import ModelError
+from rag.models.batching import WeightedProgress
 from rag.store.key_value_cache import text_key
 from rag.tracing import names
 
@@ -28,38 +29,44 @@ EMBEDDED_TOGETHER = 512
 
 def cached_vectors(
     texts: Sequence[str],
-    embed: Callable[[Sequence[int]], Vectors],
+    embed: Callable[[Sequence[int], Callable[[int], None]], Vectors],
     values: KeyValueCache | None,
     ledger: Ledger,
     *,
     longest_first: bool = False,
-    reused: Callable[[int], None] | None = None,
+    advance: Callable[[int], None] = lambda done: None,
 ) -> Vectors:
     """Vectors of texts, float32 [n, d]: from the store where it has them; others are kept there as they come.
 
     The seconds that vectors from the store took when they were computed are booked; how many texts there are is not.
 
     Args:
-        texts: The texts.
-        embed: Gives the vectors of the texts at some positions, float32 [k, d], checked: whatever it gives is kept.
+        texts: The texts, as they are kept (:meth:`rag.Embedder.stored_as`).
+        embed: Gives the vectors of the texts at some positions, float32 [k, d], checked: whatever it gives is kept. It
+            is also given a function to call with the number of texts done since the last call.
         values: The cache of the embedder; None computes all at once.
         ledger: Takes the seconds.
         longest_first: Whether long texts are embedded first, so that texts of one length come together.
-        reused: Called with how many texts were found.
+        advance: Called with the number of texts that are there, at first with those that the store has.
     """
     if values is None:
-        return embed(range(len(texts)))
+        return embed(range(len(texts)), advance)
 
     def blocks(positions: list[int]) -> Iterator[list[tuple[int, bytes]]]:
+        advance(len(texts) - len(positions))
         if longest_first:
             positions = sorted(positions, key=lambda position: len(texts[position]), reverse=True)
+        progress = WeightedProgress([len(texts[position]) for position in positions], advance)
         for first in range(0, len(positions), EMBEDDED_TOGETHER):
-            block = positions[first : first + EMBEDDED_TOGETHER]
-            yield [(position, row.tobytes()) for position, row in zip(block, embed(block).astype("<f4"), strict=True)]
+            rows = range(first, min(first + EMBEDDED_TOGETHER, len(positions)))
+            block = positions[rows.start : rows.stop]
+            vectors = embed(block, progress.inside(rows)).astype("<f4")
+            progress.done_until(rows.stop)  # an embedder may count nothing
+            yield [(position, row.tobytes()) for position, row in zip(block, vectors, strict=True)]
 
     filled = values.fill([text_key(text) for text in texts], blocks)
-    if reused is not None:
-        reused(len(texts) - filled.n_computed)
+    if not filled.n_computed:
+        advance(len(texts))
     ledger.spend(seconds=filled.seconds)
     return np.frombuffer(b"".join(filled.values), dtype="<f4").reshape(len(texts), -1)
 
@@ -92,7 +99,7 @@ def embed_query_texts(
 
     remembers = recent is not None and role == "queries" and not any(part.needs for _, part in embedder.spec.walk())
 
-    def embed(positions: Sequence[int]) -> Vectors:
+    def embed(positions: Sequence[int], advance: Callable[[int], None]) -> Vectors:
         asked = [texts[position] for position in positions]
         model = embedder.spec.arguments.get("model")
         tags = {
@@ -117,7 +124,8 @@ def embed_query_texts(
 
     ledger.spend(texts_embedded=len(texts))
     values = embedder.spec.values_in(store, "query_embeddings" if role == "queries" else "embeddings")
-    return cached_vectors(texts, embed, values, ledger)
+    stored_as = texts if role == "queries" else list(map(embedder.stored_as, texts))
+    return cached_vectors(stored_as, embed, values, ledger)
 
 
 def not_finite(vectors: Vectors) -> Ints:

@@ -23,12 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageText", "image_key"]
 
-_KEY = re.compile(r"image:[0-9a-f]{32} (.+)", re.DOTALL)
+_KEY = re.compile(r"(image:[0-9a-f]{32}) (.+)", re.DOTALL)
 
 
 def image_key(path: Path) -> str:
-    """The text that stands for an image file: its content's hash, so that another picture under the same name has
-    another vector, and its path.
+    """The text that stands for an image file: its content's hash, which its vector is kept by, and its path.
 
     Raises:
         OSError: It cannot be read.
@@ -92,6 +91,10 @@ class ImageText(Embedder):
     def window(self) -> int | None:
         return getattr(self.encoder, "max_seq_length", None)
 
+    def stored_as(self, text: str) -> str:
+        named = _KEY.fullmatch(text)
+        return text if named is None else named[1]  # wherever the file lies
+
     def embed_queries(self, texts: Sequence[str]) -> Vectors:
         return self._encoded(list(texts))
 
@@ -129,7 +132,7 @@ class ImageText(Embedder):
         from PIL import Image
 
         try:
-            with Image.open(named[1]) as image:
+            with Image.open(named[2]) as image:
                 return image.convert("RGB")
         except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"{named[1]}: cannot be read as an image: {first_line(error)}") from None
+            raise DataError(f"{named[2]}: cannot be read as an image: {first_line(error)}") from None

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from rag.candidates import Vectors
-from rag.component import Tunable
+from rag.component import Later, Tunable
 from rag.embedders.base import Embedder
 from rag.errors import DataError, NotFittedError
 from rag.text.normal import normalized
@@ -38,6 +38,7 @@ class LSA(Embedder):
         max_features: Keep only the most frequent words.
         ngram_max: Longest run of words counted as one term.
         stop_words: Remove scikit-learn's English stop words.
+        singles: Keep words of one letter or digit, such as "2", which matter where values are matched.
     """
 
     type = "lsa"
@@ -53,12 +54,14 @@ class LSA(Embedder):
         max_features: Annotated[int, Field(ge=2)] = 100_000,
         ngram_max: Annotated[int, Field(ge=1, le=3)] = 1,
         stop_words: bool = True,
+        singles: Annotated[bool, Later()] = False,
     ) -> None:
         self.dim = dim
         self.min_df = min_df
         self.max_features = max_features
         self.ngram_max = ngram_max
         self.stop_words = stop_words
+        self.singles = singles
         self._words_of_any_script = True
         self._vectorizer: Any = None
         self._components: Vectors | None = None
@@ -145,7 +148,7 @@ class LSA(Embedder):
 
         words: dict[str, Any] = {}
         if self._words_of_any_script:
-            words = {"preprocessor": normalized, "tokenizer": _terms, "token_pattern": None}
+            words = {"preprocessor": normalized, "tokenizer": cut if self.singles else _terms, "token_pattern": None}
         return TfidfVectorizer(
             **words,
             min_df=self.min_df,

@@ -21,12 +21,12 @@ class ThresholdCurve:
     Args:
         thresholds: Distinct values, highest first [m].
         kept: Number of pairs with at least that value, int64 [m].
-        found: Number of relevant pairs among them, int64 [m].
+        relevant: Number of relevant pairs among them, int64 [m].
     """
 
     thresholds: npt.NDArray[Any]
     kept: npt.NDArray[np.int64]
-    found: npt.NDArray[np.int64]
+    relevant: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, values: npt.NDArray[Any], relevant: npt.NDArray[np.bool_]) -> ThresholdCurve:
@@ -39,12 +39,12 @@ class ThresholdCurve:
     @property
     def recall(self) -> npt.NDArray[np.float64]:
         """Share of the relevant pairs that is kept; 0 without any."""
-        return np.asarray(self.found / max(int(self.found[-1]), 1))
+        return np.asarray(self.relevant / max(int(self.relevant[-1]), 1))
 
     @property
     def precision(self) -> npt.NDArray[np.float64]:
         """Share of the kept pairs that is relevant."""
-        return np.asarray(self.found / self.kept)
+        return np.asarray(self.relevant / self.kept)
 
     @property
     def area(self) -> float:

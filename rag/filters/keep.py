@@ -117,12 +117,12 @@ def choose_cut(keep: Mapping[Target, float], scores: Any, relevant: npt.NDArray[
         threshold = float(curve.thresholds[f.argmax()])
     else:
         expected = value * len(scores)
-        if curve.found[-1] < expected:
+        if curve.relevant[-1] < expected:
             raise DataError(
                 f"{label}: keep.expected_relevant {value:g} cannot be met on the calibration queries: their candidates "
-                f"hold {curve.found[-1] / len(scores):.3f} relevant ones per query"
+                f"hold {curve.relevant[-1] / len(scores):.3f} relevant ones per query"
             )
-        threshold = float(curve.thresholds[np.argmax(curve.found >= expected)])
+        threshold = float(curve.thresholds[np.argmax(curve.relevant >= expected)])
     above = valid & (scores >= threshold)
     n_kept = int(above.sum())
     return Cut(

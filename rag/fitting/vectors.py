@@ -120,7 +120,7 @@ class PassageVectors:
     def _dimension(self, embedder: Embedder, values: KeyValueCache | None, start: int) -> int:
         """Length of the vectors; read from a cached vector if possible, without loading the model."""
         if values is not None:
-            first = text_key(next(iter(self.passages.iter_texts(start)))[0])
+            first = text_key(embedder.stored_as(next(iter(self.passages.iter_texts(start)))[0]))
             cached = values.get([first])
             if cached:
                 return len(cached[first]) // 4
@@ -136,18 +136,15 @@ class PassageVectors:
     ) -> Vectors:
         """Vectors of the passages from ``start`` on."""
 
-        def embed_all(positions: Sequence[int]) -> Vectors:
-            return embedder.checked(embed_documents(embedder, texts, advance), len(texts))
-
-        def embed_some(positions: Sequence[int]) -> Vectors:
-            vectors = embed_documents(embedder, [texts[position] for position in positions])
+        def embed(positions: Sequence[int], advance: Callable[[int], None]) -> Vectors:
+            vectors = embed_documents(embedder, [texts[position] for position in positions], advance)
             vectors = embedder.checked(vectors, len(positions))
-            self._check_finite(embedder, vectors, start + np.array(positions))  # values that are not must not be cached
-            advance(len(positions))
+            if values is not None:  # those that are not finite must not be cached
+                self._check_finite(embedder, vectors, start + np.array(positions))
             return vectors
 
-        embed = embed_all if values is None else embed_some
-        vectors = cached_vectors(texts, embed, values, self.ledger, longest_first=True, reused=advance)
+        names = list(map(embedder.stored_as, texts))
+        vectors = cached_vectors(names, embed, values, self.ledger, longest_first=True, advance=advance)
         self.ledger.spend(texts_embedded=len(texts))
         return vectors
 

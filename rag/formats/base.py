@@ -24,6 +24,7 @@ NOTICES: Mapping[str, str] = {
     "bytes_undecodable": "characters could not be decoded and were replaced",
     "encodings_guessed": "files are not UTF-8 and do not say what they are: their encoding was guessed (--encoding "
     "names it)",
+    "dates_unreadable": "dates of messages could not be read and were left out",
     "parts_skipped": "attachments and files inside of other files were left out",
     "sheets_cut": "sheets have more rows than are read",
     "cells_unread": "cells of notebooks are of an unknown kind and were left out",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import email.policy
 import re
 from collections.abc import Iterator
-from contextlib import suppress
 from email.message import EmailMessage, Message
 from email.parser import BytesParser
 from email.utils import parsedate_to_datetime
@@ -31,6 +30,7 @@ class MailReader(Reader):
     """
 
     name = "mail"
+    version = "2"
     libraries = ("selectolax",)
 
     def read(self, file: File) -> Iterator[Converted]:
@@ -43,6 +43,7 @@ class MailboxReader(Reader):
     """A mailbox (``.mbox``): each message is a document, named by its id."""
 
     name = "mbox"
+    version = "2"
 
     def read(self, file: File) -> Iterator[Converted]:
         starts = [match.start() for match in _FROM.finditer(file.content)]
@@ -85,13 +86,17 @@ def _message(message: EmailMessage) -> Converted:
     ):
         if value := _header(message, header):
             metadata[field] = value
-    with suppress(ValueError, TypeError, IndexError, AttributeError):  # of headers written against the rules
-        metadata["date"] = parsedate_to_datetime(str(message["date"])).isoformat()
     counts: dict[str, int] = {}
+    if date := _header(message, "date"):
+        try:
+            metadata["date"] = parsedate_to_datetime(date).isoformat()
+        except (ValueError, TypeError, IndexError):
+            counts["dates_unreadable"] = 1
     body = message.get_body(preferencelist=("plain", "html"))
     blocks: list[str] = []
     if body is not None:
-        text, counts = _text(body)
+        text, of_text = _text(body)
+        counts |= of_text
         if body.get_content_type() == "text/html":
             inner = from_html(text, whole=True)
             blocks = [inner.text]
@@ -104,9 +109,10 @@ def _message(message: EmailMessage) -> Converted:
 
 def _header(message: Message[Any, Any], name: str) -> str:
     try:
-        return " ".join(str(message.get(name) or "").split())
-    except Exception:
-        return ""
+        value = str(message.get(name) or "")
+    except Exception:  # the module raises anything at headers written against the rules: such a one stays as it is
+        value = next(str(raw) for header, raw in message.raw_items() if header.lower() == name)
+    return " ".join(value.split())
 
 
 def _text(part: Message[Any, Any]) -> tuple[str, dict[str, int]]:

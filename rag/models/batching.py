@@ -8,7 +8,7 @@ import numpy as np
 
 from rag.candidates import Ints
 
-__all__ = ["TokenProgress", "default_budget", "token_batches"]
+__all__ = ["WeightedProgress", "default_budget", "token_batches"]
 
 _PER_THREAD = 512
 """Padded tokens of a forward pass for each thread of a CPU: measured best from 384 to 1,024 wide, the activations of a
@@ -57,26 +57,39 @@ def token_batches(lengths: Sequence[int] | Ints, budget: int, most: int | None =
         first += size
 
 
-class TokenProgress:
-    """Counts texts by their share of the tokens: the longest are read first, and would make the rest look slow.
+class WeightedProgress:
+    """Counts texts by their share of the work: the longest are read first, and would make the rest look slow.
 
     Args:
-        lengths: Tokens of each text.
+        weights: Work of each text, such as its tokens.
         advance: Called with the number of texts done since the last call; None shows nothing.
     """
 
-    def __init__(self, lengths: Sequence[int] | Ints, advance: Callable[[int], None] | None) -> None:
-        self._lengths = np.maximum(np.asarray(lengths, dtype=np.int64), 1)
+    def __init__(self, weights: Sequence[int] | Ints, advance: Callable[[int], None] | None) -> None:
+        self._weights = np.maximum(np.asarray(weights, dtype=np.int64), 1)
         self._advance = advance
-        self._total = max(int(self._lengths.sum()), 1)
-        self._tokens = self._texts = 0
+        self._total = max(int(self._weights.sum()), 1)
+        self._done = 0.0
+        self._texts = 0
 
-    def done(self, rows: Ints) -> None:
+    def done(self, rows: Sequence[int] | Ints) -> None:
         """Count the texts at some positions as done."""
+        self._add(float(self._weights[rows].sum()))
+
+    def inside(self, rows: Sequence[int] | Ints) -> Callable[[int], None]:
+        """The function that counts texts at some positions as they are done, a number at a time."""
+        share = float(self._weights[rows].mean())
+        return lambda done: self._add(done * share)
+
+    def done_until(self, row: int) -> None:
+        """Count all texts before a position as done, however many were counted."""
+        self._add(float(self._weights[:row].sum()) - self._done)
+
+    def _add(self, weight: float) -> None:
         if self._advance is None:
             return
-        self._tokens += int(self._lengths[rows].sum())
-        texts = len(self._lengths) * self._tokens // self._total
+        self._done += weight
+        texts = int(len(self._weights) * self._done / self._total + 1e-6)
         if texts > self._texts:
             self._advance(texts - self._texts)
             self._texts = texts

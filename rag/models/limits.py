@@ -69,11 +69,11 @@ def check_length(parameter: str, wanted: int | None, name: str, revision: str | 
 
 def _config(name: str, revision: str | None) -> dict[str, Any]:
     try:
-        file = next((path for one in _CONFIGS if (path := model_file(name, one, revision)) is not None), None)
-        found = {} if file is None else json.loads(file.read_text(encoding="utf-8"))
+        file = next((path for part in _CONFIGS if (path := model_file(name, part, revision)) is not None), None)
+        config = {} if file is None else json.loads(file.read_text(encoding="utf-8"))
     except (RagError, OSError, ValueError):  # not there, or not to be read: loading says so
         return {}
-    if not isinstance(found, dict):
+    if not isinstance(config, dict):
         return {}
-    inner = found.get("text_config")  # of models that also see
-    return found | inner if isinstance(inner, dict) else found
+    inner = config.get("text_config")  # of models that also see
+    return config | inner if isinstance(inner, dict) else config

@@ -68,7 +68,7 @@ class _Graph:
             own, after = layer.attention.self, layer.attention.output
             three = [own.query, own.key, own.value]
             weight, bias = (
-                np.concatenate([_array(getattr(one, name)) for one in three]) for name in ("weight", "bias")
+                np.concatenate([_array(getattr(linear, name)) for linear in three]) for name in ("weight", "bias")
             )
             qkv = self._node("Concat", self._linear(x, weight, bias), nothing, axis=0)
             table = self._node("Gather", qkv, "padded")
@@ -122,7 +122,7 @@ class _Graph:
             return self._node("Add", self._node("MatMul", x, self._constant(weight.T)), self._constant(bias))
         scale = np.maximum(np.abs(weight).max(axis=1), 1e-12) / self._most
         whole = np.round(weight / scale[:, None]).astype(np.int8).T
-        given = [self._constant(one) for one in (whole, scale.astype(np.float32))]
+        given = [self._constant(values) for values in (whole, scale.astype(np.float32))]
         return self._node("DynamicQuantizeMatMul", x, *given, "", self._constant(bias), domain=_MICROSOFT)
 
     def _constant(self, values: Any) -> str:

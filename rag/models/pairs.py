@@ -91,11 +91,11 @@ class PairEncoder:
         import torch
 
         scores = np.empty(len(ids), dtype=np.float32)
-        for rows in token_batches([len(one) for one in ids], budget or default_budget("cpu"), most):
+        for rows in token_batches([len(tokens) for tokens in ids], budget or default_budget("cpu"), most):
             places = rows.tolist()
-            kinds = None if types is None else [types[place] for place in places]
+            kinds = None if types is None else [types[row] for row in places]
             with torch.inference_mode():
-                hidden = body.hidden([ids[place] for place in places], kinds, precision, first=True)
+                hidden = body.hidden([ids[row] for row in places], kinds, precision, first=True)
                 scores[rows] = self._head(hidden[:, None]).float().numpy()[:, 0]
         return scores
 
@@ -112,7 +112,7 @@ class PairEncoder:
         scores = np.empty(len(pairs), dtype=np.float32)
         for rows in token_batches(lengths, budget or default_budget(device), most):
             with inference(precision, device):
-                found = self.model.predict(
+                logits = self.model.predict(
                     [pairs[row] for row in rows.tolist()],
                     batch_size=len(rows),
                     activation_fn=torch.nn.Identity(),
@@ -120,7 +120,7 @@ class PairEncoder:
                     convert_to_tensor=True,
                     **options,
                 )
-            scores[rows] = found.float().cpu().numpy()
+            scores[rows] = logits.float().cpu().numpy()
         return scores
 
     def _lean_body(self) -> BertForward | None:

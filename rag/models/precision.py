@@ -109,6 +109,6 @@ def has_vnni() -> bool:
     """
     import torch
 
-    found: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    added_wide = found.get("avx512_vnni") or found.get("avx_vnni") or found.get("amx_int8")
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    added_wide = capabilities.get("avx512_vnni") or capabilities.get("avx_vnni") or capabilities.get("amx_int8")
     return bool(added_wide) or platform.machine() in ("arm64", "aarch64")

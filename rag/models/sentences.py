@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rag.candidates import Ints, Vectors
-from rag.models.batching import TokenProgress, default_budget, token_batches
+from rag.models.batching import WeightedProgress, default_budget, token_batches
 from rag.models.bert import BertForward
 from rag.models.forwards import Backend, Body, Forwards
 from rag.models.precision import Precision, exclusive, inference
@@ -122,12 +122,12 @@ class SentenceEncoder:
             vectors = np.empty((len(texts), dimension), dtype=np.float32)
             kept: list[Any] | None = [None] * len(texts) if tokens else None
             budget = how.budget or default_budget(self.model.device.type)
-            progress = TokenProgress(read.lengths, advance)
+            progress = WeightedProgress(read.lengths, advance)
             for rows in token_batches(read.lengths, budget, how.most):
                 vectors[rows], hidden = read.batch(rows, tokens)
                 if kept is not None:
-                    for row, one in zip(rows.tolist(), hidden, strict=True):
-                        kept[row] = one if how.query else one.astype(np.float16)
+                    for row, states in zip(rows.tolist(), hidden, strict=True):
+                        kept[row] = states if how.query else states.astype(np.float16)
                 progress.done(rows)
             return Encoded(vectors, kept)
 
@@ -155,7 +155,7 @@ class SentenceEncoder:
         ids = self._tokens(texts, how)
         body = self._forwards.of(how.backend, how.precision, sum(map(len, ids)))
         if body is None:
-            return _LibraryReader(self.model, texts, [len(one) for one in ids], how)
+            return _LibraryReader(self.model, texts, [len(tokens) for tokens in ids], how)
         return _BodyReader(body, self.model, ids, how)
 
     def _tokens(self, texts: Sequence[str], how: Reading) -> list[list[int]]:
@@ -175,7 +175,7 @@ class SentenceEncoder:
         how, rows = Reading(query=False, prompt=""), np.arange(len(_SAMPLE))
         with exclusive():
             ids = self._tokens(_SAMPLE, how)
-            expected = _LibraryReader(self.model, _SAMPLE, [len(one) for one in ids], how).batch(rows, True)
+            expected = _LibraryReader(self.model, _SAMPLE, [len(tokens) for tokens in ids], how).batch(rows, True)
             actual = _BodyReader(lean, self.model, ids, how).batch(rows, True)
         pairs = [(expected[0], actual[0]), *zip(expected[1], actual[1], strict=True)]
         return all(a.shape == b.shape and bool(np.abs(a - b).max() < _EQUAL) for a, b in pairs)
@@ -197,16 +197,16 @@ class _BodyReader:
         self._mean = model[1].pooling_mode == "mean"
         self._after = list(model)[2:]
         self.has_tokens = self._mean  # else only first tokens are finished
-        self.lengths = [len(one) for one in ids]
+        self.lengths = [len(tokens) for tokens in ids]
 
     def batch(self, rows: Ints, tokens: bool) -> tuple[Vectors, list[Vectors]]:
         import torch
 
         places = rows.tolist()
-        lengths = [self.lengths[place] for place in places]
+        lengths = [self.lengths[row] for row in places]
         first = not self._mean and not tokens
         with torch.inference_mode():
-            ids = [self._ids[place] for place in places]
+            ids = [self._ids[row] for row in places]
             hidden = self._body.hidden(ids, None, self._how.precision, first=first)
             vectors = _finished(self._pooled(hidden, lengths, first), self._after, self._how)
             return vectors, _unit(hidden, lengths) if tokens else []
@@ -257,7 +257,7 @@ class _LibraryReader:
         if how.normalize:
             vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         states = [item["token_embeddings"][item["attention_mask"].bool()] for item in items]
-        return vectors, [_unit(one, [len(one)])[0] for one in states]
+        return vectors, [_unit(text_states, [len(text_states)])[0] for text_states in states]
 
 
 def _finished(pooled: Tensor, after: list[Any], how: Reading) -> Vectors:
@@ -267,12 +267,12 @@ def _finished(pooled: Tensor, after: list[Any], how: Reading) -> Vectors:
     features = {"sentence_embedding": pooled}
     for module in after:
         features = module(features)
-    found = features["sentence_embedding"]
+    finished = features["sentence_embedding"]
     if how.truncate_dim is not None:
-        found = found[:, : how.truncate_dim]
+        finished = finished[:, : how.truncate_dim]
     if how.normalize:
-        found = torch.nn.functional.normalize(found, dim=1)
-    vectors: Vectors = found.float().numpy()
+        finished = torch.nn.functional.normalize(finished, dim=1)
+    vectors: Vectors = finished.float().numpy()
     return vectors
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from rag.conditions import Condition
 from rag.corpus.corpus import Corpus
 from rag.corpus.kinds import other_kinds
 from rag.errors import DataError
-from rag.remarks import Remark
+from rag.remarks import MAX_EXAMPLES, Remark
 
 __all__ = ["COMPACT_AT", "Changes", "Plan", "check_plan", "plan_additions", "plan_deletion"]
 
@@ -37,6 +37,7 @@ class Changes:
         stale: What of the pipeline was fitted on documents too different from those it has now, in words; empty for
             nothing.
         moved: Files that were found elsewhere, with the same text: they keep their id.
+        deleted_ids: Ids of the first ten documents removed.
         remarks: What was left out of the documents given, and of the index; what is odd about the documents, or about
             the filter that chose them.
     """
@@ -49,6 +50,7 @@ class Changes:
     compacted: bool = False
     stale: str = ""
     moved: int = 0
+    deleted_ids: tuple[str, ...] = ()
     remarks: tuple[Remark, ...] = ()
 
 
@@ -105,13 +107,17 @@ def plan_deletion(corpus: Corpus, ids: Iterable[str] | None, condition: Conditio
     if condition is not None:
         mask = corpus.fields.mask(condition)
         dead = np.flatnonzero(mask if corpus.alive is None else mask & corpus.alive).tolist()
-        return Plan(dead=dead), Changes(deleted=len(dead), remarks=corpus.fields.remarks(condition))
+        return Plan(dead=dead), replace(_deleted(corpus, dead), remarks=corpus.fields.remarks(condition))
     if isinstance(ids, str):
         raise DataError(f"delete takes a sequence of ids, got the text {ids!r}")
     positions = {id: corpus.position(id) for id in ids or ()}
     dead = [position for position in positions.values() if position is not None]
     unknown = tuple(id for id, position in positions.items() if position is None)
-    return Plan(dead=dead), Changes(deleted=len(dead), unknown=unknown)
+    return Plan(dead=dead), replace(_deleted(corpus, dead), unknown=unknown)
+
+
+def _deleted(corpus: Corpus, dead: Sequence[int]) -> Changes:
+    return Changes(deleted=len(dead), deleted_ids=tuple(corpus.ids(np.asarray(dead[:MAX_EXAMPLES], dtype=np.int64))))
 
 
 def check_plan(corpus: Corpus, plan: Plan) -> list[Remark]:

@@ -40,20 +40,22 @@ def search_results(passages: Passages, batch: QueryBatch, candidates: Candidates
     return results
 
 
-def _hits(passages: Passages, positions: Ints, scores: Floats, found: Ints, explained: Any) -> tuple[Hit, ...]:
+def _hits(
+    passages: Passages, positions: Ints, scores: Floats, passage_positions: Ints, explained: Any
+) -> tuple[Hit, ...]:
     """The hits of one query.
 
     Args:
         passages: All there are.
         positions: Documents, int64 [k].
         scores: float32 [k].
-        found: Their passages, int64 [k].
+        passage_positions: Their passages, int64 [k].
         explained: For each, its scores and its keys by stage; None when nobody asked.
     """
     documents = passages.corpus.documents(positions)
     explanations, keys = explained or ([{} for _ in documents], [{} for _ in documents])
-    starts, ends = passages.start[found].tolist(), passages.end[found].tolist()
-    columns = zip(documents, scores.tolist(), starts, ends, found.tolist(), explanations, keys, strict=True)
+    starts, ends = passages.start[passage_positions].tolist(), passages.end[passage_positions].tolist()
+    columns = zip(documents, scores.tolist(), starts, ends, passage_positions.tolist(), explanations, keys, strict=True)
     hits = []
     for document, score, start, end, passage, explanation, key in columns:
         metadata = passages.metadata.get(passage, {})

@@ -134,7 +134,7 @@ class SearchablePipeline(PipelineBase):
             batch.recent = self._recent if batch.recent is None else batch.recent
             results = self._answered(batch, top_k)
             span.costs(batch.ledger.total if tracing.is_on() else None)
-            span.found(results)
+            span.returned(results)
         return results
 
     def _answered(self, batch: QueryBatch, top_k: Sequence[int | None]) -> SearchResults:

@@ -33,7 +33,7 @@ from rag.pipeline.elsewhere import held_elsewhere, settle
 from rag.pipeline.saving import load, parts_of, save
 from rag.pipeline.state import Fitted, Saved
 from rag.progress import Progress, announced
-from rag.remarks import Remarks
+from rag.remarks import MAX_EXAMPLES, Remarks
 from rag.store.folder import locked, read_folder
 from rag.store.opening import store_at
 from rag.store.store import Store
@@ -97,7 +97,8 @@ def sync(
     gone = np.setdiff1d(np.arange(len(corpus)) if corpus.alive is None else np.flatnonzero(corpus.alive), known)
     gone = gone[[not id.startswith(REMEMBERED) for id in corpus.ids(gone)]]  # no source of documents has these
     plan.dead += gone.tolist()
-    changes = replace(changes, deleted=len(gone), moved=n_moved, updated=changes.updated - n_moved)
+    names = tuple(corpus.ids(gone[:MAX_EXAMPLES]))
+    changes = replace(changes, deleted=len(gone), deleted_ids=names, moved=n_moved, updated=changes.updated - n_moved)
     if dry_run:
         noticed = plan.given.remarks if plan.given is not None else ()
         return replace(changes, remarks=(*noticed, *check_plan(corpus, plan)))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from rag.errors import system_message
 from rag.store.writing import replaced_file
 
 __all__ = ["Checkpoint"]
+
+logger = logging.getLogger("rag.store")
 
 
 class Checkpoint:
@@ -25,6 +28,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._is_refused = False
 
     def get(self, piece: int, count: int) -> list[npt.NDArray[Any]] | None:
         """The arrays of a piece, or None when it is missing or damaged."""
@@ -35,12 +39,20 @@ class Checkpoint:
             return None
 
     def put(self, piece: int, arrays: Sequence[npt.NDArray[Any]]) -> None:
-        """Write a piece atomically. A full disk is ignored, since checkpoints are optional."""
-        with suppress(OSError):
+        """Write a piece atomically. Where that fails the pass goes on, with a warning the first time."""
+        try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with replaced_file(self.folder / f"{piece}.npy") as aside, aside.open("wb") as file:
                 for array in arrays:
                     np.save(file, array, allow_pickle=False)
+        except OSError as error:
+            if not self._is_refused:
+                logger.warning(
+                    "%s: cannot be written (%s): work since the last checkpoint is lost if this process is stopped",
+                    self.folder,
+                    system_message(error),
+                )
+            self._is_refused = True
 
     def remove(self) -> None:
         """Remove all pieces once the artifact is complete."""

@@ -284,7 +284,9 @@ def checked_manifest(folder: Path, kind: str) -> dict[str, Any]:
         ArtifactError: The artifact is missing, of another kind, or written by a newer version.
     """
     if not (folder / _MANIFEST).is_file():
-        raise ArtifactError(f"{folder}: no saved {kind} there (no {_MANIFEST})")
+        inside = sorted(path.parent for path in folder.glob(f"*/{_MANIFEST}"))
+        hint = f"; did you mean {inside[0]}?" if inside else ""
+        raise ArtifactError(f"{folder}: no saved {kind} there (no {_MANIFEST}){hint}")
     manifest: dict[str, Any] = _read_manifest(folder)
     if manifest.get("kind") != kind:
         raise ArtifactError(f"{folder}: holds a {manifest.get('kind')}, not a {kind}")

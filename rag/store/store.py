@@ -87,7 +87,7 @@ class Store:
         return f"Store({str(self.root)!r}, mode={self.mode!r})"
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """What names it: its folder, or the URL of its bucket. See :func:`rag.store.opening.store_at`."""
         return str(self.root)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from rag.corpus.corpus import Corpus
 from rag.errors import DataError, cannot_be
+from rag.templates import check_empty
 
 __all__ = ["write_project"]
 
@@ -23,7 +24,7 @@ _PIPELINE = """\
 # Words and vectors, fused.
 # Check it:      rag check pipeline.yaml        What it needs here: rag doctor pipeline.yaml
 # Measure it:    rag eval pipeline.yaml --dataset dataset.yaml
-# Improve it:    rag tune pipeline.yaml --auto --dataset dataset.yaml --budget 10m   (with 50 questions or more)
+# Improve it:    rag tune pipeline.yaml --auto --dataset dataset.yaml --budget 10m   (with 50 real questions or more)
 # Keep an index: rag index pipeline.yaml --corpus {corpus} --out index
 # Ask, serve:    rag search index "..."         rag serve index
 type: pipeline
@@ -38,9 +39,18 @@ retriever:
   top_k: 20
 """
 
+_WORDS = """\
+# Words alone, without a model: an index in seconds. What vectors add is the difference of `rag eval` of both files.
+# Keep an index: rag index words.yaml --corpus {corpus} --out words-index
+type: pipeline
+chunker: {{type: {chunker}}}
+retriever: {{type: bm25, top_k: 20}}
+"""
+
 _DATASET = """\
 # Your documents and questions. Each row of questions.csv has a question and the id of a document that answers it
-# (several rows for several documents); `rag convert {corpus} --out corpus.jsonl` shows the ids.
+# (several rows for several documents); `rag convert {corpus} --out corpus.jsonl` shows the ids. The titles that stand
+# there now are found by nearly everything: replace them before you believe a figure, or tune.
 type: dataset
 corpus: {{path: {corpus}}}
 queries: {{path: questions.csv, id: id, text: question, relevant: answer_in}}
@@ -48,7 +58,7 @@ queries: {{path: questions.csv, id: id, text: question, relevant: answer_in}}
 
 
 def write_project(folder: Path, source: Path, corpus: Corpus) -> tuple[list[Path], int]:
-    """Write a pipeline, a dataset file and questions into a new or empty folder.
+    """Write two pipelines, a dataset file and questions into a new or empty folder.
 
     Titles of documents stand in for questions: finding a document by its title says little about real questions, but
     everything can be run from the first minute.
@@ -64,12 +74,14 @@ def write_project(folder: Path, source: Path, corpus: Corpus) -> tuple[list[Path
     Raises:
         DataError: The folder has something in it, or cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(f"{folder}: exists and is not empty; nothing was written")
+    check_empty(folder)
     questions = _titles(corpus)
     quoted = json.dumps(str(source.absolute()), ensure_ascii=False)
     texts = {
-        "pipeline.yaml": _PIPELINE.format(corpus=source, chunker=_chunker(source, corpus), embedder=_embedder()),
+        "words.yaml": _WORDS.format(corpus=source, chunker=_chunker(source, corpus, "characters", 1200)),
+        "pipeline.yaml": _PIPELINE.format(
+            corpus=source, chunker=_chunker(source, corpus, "tokens", 256), embedder=_embedder()
+        ),
         "dataset.yaml": _DATASET.format(corpus=quoted),
         "questions.csv": _table([["id", "question", "answer_in"], *questions]),
     }
@@ -94,11 +106,11 @@ def _titles(corpus: Corpus) -> list[list[str]]:
     return [[str(number), title, id] for number, (title, id) in enumerate(single[::step][:_QUESTIONS], 1)]
 
 
-def _chunker(source: Path, corpus: Corpus) -> str:
+def _chunker(source: Path, corpus: Corpus, unit: str, size: int) -> str:
     """Files become Markdown, cut at headings; long rows of tables are cut anywhere, short ones not at all."""
     if source.is_dir():
-        return "markdown, size: 256, context: headings"
-    return "recursive, size: 256" if corpus.lengths().mean() > _LONG else "auto"
+        return f"markdown, unit: {unit}, size: {size}, context: headings"
+    return f"recursive, unit: {unit}, size: {size}" if corpus.lengths().mean() > _LONG else "auto"
 
 
 def _embedder() -> str:

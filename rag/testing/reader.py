@@ -44,8 +44,8 @@ class ReaderConformance(ABC):
 
     def test_the_same_file_gives_the_same_documents(self) -> None:
         reader = self.make()
-        first = [vars(one) for one in documents_by(reader, self.sample())]
-        assert first == [vars(one) for one in documents_by(self.make(), self.sample())]
+        first = [vars(document) for document in documents_by(reader, self.sample())]
+        assert first == [vars(document) for document in documents_by(self.make(), self.sample())]
 
     def test_a_damaged_file_is_read_or_refused(self) -> None:
         """Cut off, with bits flipped, bytes doubled, of another format, empty: documents, or an error of ours."""
@@ -59,13 +59,13 @@ class ReaderConformance(ABC):
 
 
 def _check(documents: list[Converted]) -> None:
-    for one in documents:
-        assert isinstance(one.text, str)
-        one.text.encode("utf-8")
-        assert json.loads(json.dumps(one.metadata)) == one.metadata
-        assert set(one.counts) <= set(NOTICES)
-        assert all(n > 0 for n in one.counts.values())
-    parts = [one.part for one in documents]
+    for document in documents:
+        assert isinstance(document.text, str)
+        document.text.encode("utf-8")
+        assert json.loads(json.dumps(document.metadata)) == document.metadata
+        assert set(document.counts) <= set(NOTICES)
+        assert all(n > 0 for n in document.counts.values())
+    parts = [document.part for document in documents]
     assert len(set(parts)) == len(parts)
 
 
@@ -82,8 +82,8 @@ def _damaged(content: bytes, n: int) -> list[bytes]:
     while len(damaged) < n:
         changed = bytearray(content)
         for _ in range(draw.choice([1, 3, 30])):
-            place = draw.randrange(len(changed))
-            changed[place] = draw.randrange(256)
+            offset = draw.randrange(len(changed))
+            changed[offset] = draw.randrange(256)
         start = draw.randrange(len(changed))
         if draw.random() < 0.3:
             del changed[start:]

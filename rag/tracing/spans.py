@@ -60,7 +60,7 @@ class Span:
             spent = {name: getattr(costs, field) for field, name in names.COSTS.items()}
             self.set({name: value for name, value in spent.items() if value})
 
-    def found(self, results: Sequence[Any]) -> None:
+    def returned(self, results: Sequence[Any]) -> None:
         """Set what queries have found: a sequence of :class:`rag.SearchResult`."""
         if self._inner is None:
             return

@@ -31,8 +31,9 @@ _LEAST = 20
 
 
 class DistilledScorer(Scorer, ReportsLearning):
-    """Learns a teacher's scores of the training queries' candidates by a low-rank inner product on frozen vectors,
-    those of a dense retriever with the same embedder. A pair then costs microseconds; the teacher is called no more.
+    """Experimental (no better than a hybrid where it was measured): learns a teacher's scores of the training queries'
+    candidates by a low-rank inner product on frozen vectors, those of a dense retriever with the same embedder. A pair
+    then costs microseconds; the teacher is called no more.
 
     The teacher's scores are kept in the store, where it keeps them; with judgments, ``pld`` puts relevant documents
     before the teacher's order. Needs torch for fitting.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -103,6 +103,13 @@ class Key(Component):
         self._outer: Passages | None = None
         self._deep: tuple[int, Retriever] | None = None
 
+    @classmethod
+    def _completed(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """With parts of its own where an embedder learns from the keys: who shares it may learn from other texts."""
+        if any(embedder.needs == {"corpus"} for embedder in _embedders(values["retriever"])):
+            values |= {name: values[name].spec.clone() for name in ("retriever", "query")}
+        return values
+
     @property
     def _caches_state(self) -> bool:
         # Key texts and indexes are cached separately; there is no other state.
@@ -141,10 +148,15 @@ class Key(Component):
                 context.fit(child)
         context.keep(self)
         self._outer, self._deep, self._space = context.passages, None, self._space.of(context.corpus)
-        embedders, stored = self._fit_embedders(context)
-        kept_keys = np.arange(len(self._space.passages))
-        inner = context.for_updated_passages(self._space.passages, kept_keys, embedders, stored=stored)
+        inner = self._updated(context, np.arange(len(self._space.passages)))
         inner.fit(self.retriever)
+        self._share_with_query(inner)
+
+    def _updated(self, context: UpdateContext, kept_keys: Ints) -> UpdateContext:
+        assert self._space is not None
+        shared, stored = self._fit_embedders(context)
+        stored = stored and not self._learned_here  # what it learned is no longer told by the keys
+        return context.for_updated_passages(self._space.passages, kept_keys, shared, stored=stored)
 
     def _make(self, context: FitContext, *, learn: bool) -> None:
         for name, child in self.spec.children():
@@ -163,25 +175,58 @@ class Key(Component):
             return collected
 
         texts = self.texts(context, sources)
+        before = self._space
         self._deep = None
         self._outer = context.passages
         self._space = None if texts is None else self._make_space(texts, context.passages)
-        embedders, stored = self._fit_embedders(context)
-        inner = context if self._space is None else context.for_passages(self._space.passages, embedders, stored=stored)
+        shared, stored = self._fit_embedders(context)
+        if before is not None and self._learned_here and isinstance(context, UpdateContext):
+            kept = np.flatnonzero(np.isin(before.speakers, context.kept))
+            known = self._updated(context, kept)
+            for embedder in self._learned_here:  # it keeps what it learned
+                known.fit(embedder)
+            shared, stored = _embedders(self.retriever), False
+        inner = context if self._space is None else context.for_passages(self._space.passages, shared, stored=stored)
         inner.fit(self.retriever)
+        self._share_with_query(inner)
         if learn and "keys" in self.query.needs:
             pairs = [[text] for block in context.passages.iter_texts() for text in block] if texts is None else texts
             self.query.learn(context, sources(), pairs)
 
+    @property
+    def _learned_here(self) -> list[Embedder]:
+        """Embedders of the retriever that learn from the keys: from the texts that they embed, if they learn from texts
+        alone and the keys are not the pipeline's passages.
+        """
+        learned = [embedder for embedder in _embedders(self.retriever) if embedder.needs]
+        here = self._space is not None and all(embedder.needs == {"corpus"} for embedder in learned)
+        return learned if here else []
+
     def _fit_embedders(self, context: FitContext) -> tuple[list[Embedder], bool]:
-        """Fit the embedders of the retriever; returns them, and whether the store may cache what is built with them."""
-        embedders = [part for _, part in self.retriever.spec.walk() if isinstance(part, Embedder)]
-        for embedder in embedders:
-            # Query vectors are shared by all kinds of keys: an embedder that learns from the corpus learns from the
-            # pipeline's passages, not from the keys.
+        """Fit the embedders of the retriever that do not learn from the keys; returns them, and whether the store may
+        cache what is built with them.
+        """
+        here = self._learned_here
+        shared = [embedder for embedder in _embedders(self.retriever) if embedder not in here]
+        for embedder in shared:
             context.fit(embedder)
-        # The identity of an embedder that learned would not include its training data.
-        return embedders, not any(embedder.needs for embedder in embedders)
+        # The identity of an embedder that learned elsewhere would not include its training data.
+        return shared, not any(embedder.needs for embedder in shared)
+
+    def _share_with_query(self, inner: FitContext) -> None:
+        """Give the query encoder's embedders, where the retriever has them too, the state they have there."""
+        known = {embedder.fingerprint for embedder in _embedders(self.retriever)}
+        for embedder in _embedders(self.query):
+            if embedder.fingerprint in known:
+                inner.fit(embedder)
+        self._name_learned()
+
+    def _name_learned(self) -> None:
+        """Tell embedders that learned from the keys from those configured alike that learned from other texts."""
+        here = {embedder.fingerprint for embedder in self._learned_here}
+        for embedder in (*_embedders(self.retriever), *_embedders(self.query)):
+            if embedder.fingerprint in here:
+                embedder.learned_from = self.fingerprint
 
     def _make_space(self, texts: Sequence[Sequence[str]], outer: Passages) -> KeySpace:
         if outer.alive is not None:  # deleted documents have no keys
@@ -275,3 +320,8 @@ class Key(Component):
     def load_state(self, folder: Path, context: FitContext) -> None:
         self._outer = context.passages
         self._space = KeySpace.load(folder).of(context.corpus) if (folder / "keys.arrow").is_file() else None
+        self._name_learned()
+
+
+def _embedders(component: Component) -> list[Embedder]:
+    return [part for _, part in component.spec.walk() if isinstance(part, Embedder)]

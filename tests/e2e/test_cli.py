@@ -111,8 +111,8 @@ def test_eval_writes_a_run_and_prints_it(rag: Runner, starter: Path, tmp_path: P
 def test_eval_takes_overrides_and_other_splits(rag: Runner, starter: Path) -> None:
     arguments = ("eval", "start/pipeline.yaml", "--dataset", "start/data", "--json", "--split", "train")
     metrics = json.loads(rag(*arguments, "--set", "stages.0.top_k=1", "--set", "retriever.top_k=7").out)
-    found, kept = (stage["candidates"] for stage in metrics["stages"])
-    assert 1.0 == kept < found <= 7.0
+    retrieved, kept = (stage["candidates"] for stage in metrics["stages"])
+    assert 1.0 == kept < retrieved <= 7.0
     assert metrics["n_queries"] == 6
 
 
@@ -130,10 +130,10 @@ def test_a_filter_is_learned_measured_kept_and_asked(rag: Runner, tmp_path: Path
     outcome = rag(*arguments)
     assert outcome.code == 0
     assert "filter stages.0 cosine_adapter: removes " in outcome.out
-    found = json.loads((tmp_path / "runs" / "filter-python-reference-test-with-nulls" / "metrics.json").read_text())
-    (filtered,) = found["filters"]
+    metrics = json.loads((tmp_path / "runs" / "filter-python-reference-test-with-nulls" / "metrics.json").read_text())
+    (filtered,) = metrics["filters"]
     assert filtered["calibration"]["recall"] >= 0.9
-    assert 0 < filtered["unanswerable"]["queries"] < found["n_queries"]
+    assert 0 < filtered["unanswerable"]["queries"] < metrics["n_queries"]
     assert {path.name for path in (tmp_path / "index").glob("*/state/stages.0/*")} == {
         "networks.safetensors",
         "adapter.json",
@@ -149,9 +149,9 @@ def test_questions_can_lose_their_answers(rag: Runner, tmp_path: Path) -> None:
     config = FILTERED.replace("cosine_adapter, embedder: *lsa, networks: 2", "threshold")
     (tmp_path / "filter.yaml").write_text(config, encoding="utf-8")
     outcome = rag("eval", "filter.yaml", "--nulls", "0.2", "--measures", "SetF", "--json", "--store", "off")
-    found = json.loads(outcome.out)
-    assert found["dataset"] == "python-reference-nulls-0.2"
-    assert found["filters"][0]["unanswerable"]["queries"] >= 0.2 * found["n_queries"]
+    evaluated = json.loads(outcome.out)
+    assert evaluated["dataset"] == "python-reference-nulls-0.2"
+    assert evaluated["filters"][0]["unanswerable"]["queries"] >= 0.2 * evaluated["n_queries"]
     assert "nulls: must be above 0 and below 1, got 1" in rag.refused("eval", "filter.yaml", "--nulls", "1")
 
 
@@ -229,9 +229,9 @@ def test_eval_against_a_scorers_own_ranking(rag: Runner, starter: Path, tmp_path
     done = rag("eval", "cur.yaml", "--dataset", "start/data", "--against-exact", "3")
     assert done.code == 0, done.err
     assert "against the scorer's own ranking of the whole corpus, 3 questions, 10.0 calls each: " in done.out
-    found = json.loads((tmp_path / "runs" / "cur-data-test" / "metrics.json").read_text())["against_exact"]
-    assert (3, 10.0) == (found["n_queries"], found["calls_per_query"])
-    assert 10 / 12 == pytest.approx(found["recall"]["100"]["mean"])
+    against_exact = json.loads((tmp_path / "runs" / "cur-data-test" / "metrics.json").read_text())["against_exact"]
+    assert (3, 10.0) == (against_exact["n_queries"], against_exact["calls_per_query"])
+    assert 10 / 12 == pytest.approx(against_exact["recall"]["100"]["mean"])
 
 
 def test_index_and_search(rag: Runner, starter: Path) -> None:
@@ -239,9 +239,9 @@ def test_index_and_search(rag: Runner, starter: Path) -> None:
     assert done.out.startswith("kept: 12 documents, 12 passages, ")
     text = rag("search", "kept", "where is the bluetooth list of my phone", "--top-k", "2").out
     assert text.lstrip().startswith("1. pairing")
-    found = json.loads(rag("search", "kept", "bluetooth", "--json", "--explain").out)
-    assert found["hits"][0]["id"] == "pairing"
-    assert {"retriever", "retriever.0 bm25", "stages.0 threshold"} <= set(found["hits"][0]["scores"])
+    searched = json.loads(rag("search", "kept", "bluetooth", "--json", "--explain").out)
+    assert searched["hits"][0]["id"] == "pairing"
+    assert {"retriever", "retriever.0 bm25", "stages.0 threshold"} <= set(searched["hits"][0]["scores"])
     assert rag("search", "kept", "zzz qqq").out == "nothing found\n"
     again = rag("index", "start/pipeline.yaml", "--corpus", "start/data", "--out", "kept")
     assert again.code == 0  # an index replaces an index

@@ -31,10 +31,10 @@ def answer(request, number):
 
 @pytest.fixture
 def server(starter):  # noqa: F811
-    with chat_server(answer) as one:
-        (starter / "p.yaml").write_text(PIPELINE.format(url=one.url))
-        (starter / "judge.yaml").write_text(JUDGE.format(url=one.url))
-        yield one
+    with chat_server(answer) as running:
+        (starter / "p.yaml").write_text(PIPELINE.format(url=running.url))
+        (starter / "judge.yaml").write_text(JUDGE.format(url=running.url))
+        yield running
 
 
 def test_search_answers_first(rag, server, starter):  # noqa: F811
@@ -42,10 +42,14 @@ def test_search_answers_first(rag, server, starter):  # noqa: F811
     assert rag("index", starter / "p.yaml", "--corpus", corpus, "--out", "kept").code == 0
     out = rag("search", "kept", "send it back").out
     assert out.startswith("Within 30 days [1].\n\n 1. ")
-    found = json.loads(rag("search", "kept", "send it back", "--json").out)
-    assert list(found) == ["query", "answer", "hits", "costs", "remarks"]
-    assert found["answer"]["citations"] == [{"rank": 1, "id": found["hits"][0]["id"]}]
-    assert (1, False, "") == (found["costs"]["llm_calls"], found["answer"]["abstained"], found["answer"]["problem"])
+    searched = json.loads(rag("search", "kept", "send it back", "--json").out)
+    assert list(searched) == ["query", "answer", "hits", "costs", "remarks"]
+    assert searched["answer"]["citations"] == [{"rank": 1, "id": searched["hits"][0]["id"]}]
+    assert (1, False, "") == (
+        searched["costs"]["llm_calls"],
+        searched["answer"]["abstained"],
+        searched["answer"]["problem"],
+    )
     assert rag("search", "kept", "refuse to send it back").out.startswith("no answer: it refused: not this\n\n 1. ")
 
 
@@ -73,10 +77,10 @@ def test_a_run_without_its_summaries_is_no_success(rag, starter, command):  # no
         data = starter / "data"
         given = {"eval": ("--dataset", data), "index": ("--corpus", data / "corpus.jsonl")}[command]
         call = (command, starter / "p.yaml", *given, "--out", "out", "--store", "store")
-        found = rag(*call)
+        outcome = rag(*call)
         n = len((data / "corpus.jsonl").read_text().splitlines())
         said = f"chat_model 'tiny' gave nothing for {n} of {n} texts ("
-        assert (1, True, True) == (found.code, said in found.err, "more than 0.05 (max_failed)" in found.err)
+        assert (1, True, True) == (outcome.code, said in outcome.err, "more than 0.05 (max_failed)" in outcome.err)
         if command == "eval":
             metrics = json.loads(Path("out/metrics.json").read_text())
             (calls,) = metrics["calls"]
@@ -88,8 +92,8 @@ def test_a_run_without_its_summaries_is_no_success(rag, starter, command):  # no
         else:
             assert not Path("out").exists()
         failing = False
-        found = rag(*call)
-        assert (0, False) == (found.code, said in found.out + found.err)
+        outcome = rag(*call)
+        assert (0, False) == (outcome.code, said in outcome.out + outcome.err)
 
 
 def test_eval_measures_judges_and_compares_with_people(rag, server, starter, tmp_path):  # noqa: F811
@@ -102,12 +106,12 @@ def test_eval_measures_judges_and_compares_with_people(rag, server, starter, tmp
     assert "agreement of claims and claims 2: 100.0% of 8 answers" in text
     assert "note: no query has a reference ('answers' or 'answer' in its metadata)" in text
     asked_for = len(server.requests)
-    found = json.loads(rag(*command, "--json").out)
+    evaluated = json.loads(rag(*command, "--json").out)
     assert asked_for == len(server.requests)  # all of it was in the store
-    between = [one["between"] for one in found["answers"]["agreement"]]
+    between = [pair["between"] for pair in evaluated["answers"]["agreement"]]
     assert between == [["claims", "claims 2"], ["claims", "labels"], ["claims 2", "labels"]]
-    assert "As judged by claims 2" in (tmp_path / found["run"] / "report.html").read_text(encoding="utf-8")
-    markdown = rag("report", found["run"], "--markdown").out
+    assert "As judged by claims 2" in (tmp_path / evaluated["run"] / "report.html").read_text(encoding="utf-8")
+    markdown = rag("report", evaluated["run"], "--markdown").out
     assert "\n\n- answers of stages.0 generate: 8 calls, 96 tokens; 0 problems\n  - lexical faithfulness: " in markdown
     assert "\n- judge claims 2: 8 answers, 16 calls" in markdown
     assert "\n- agreement of claims and labels: " in markdown
@@ -120,10 +124,10 @@ def test_runs_are_compared_by_their_answers(rag, server, starter, tmp_path):  # 
     for name, n in (("one", 1), ("two", 2)):
         setting = ("--set", f"stages.0.n_passages={n}", "--out", name)
         assert rag("eval", starter / "p.yaml", *data, *judge, *setting, "--measures", "AP").code == 0
-    found = json.loads(rag("compare", "one", "two", "--json").out)
-    assert found["measures"][0] == "AP"
-    assert {"lexical_faithfulness", "citation_precision", "faithfulness (claims)"} <= set(found["measures"])
-    assert not {"abstained", "token_f1"} & set(found["measures"])  # neither good nor bad; no reference
+    compared = json.loads(rag("compare", "one", "two", "--json").out)
+    assert compared["measures"][0] == "AP"
+    assert {"lexical_faithfulness", "citation_precision", "faithfulness (claims)"} <= set(compared["measures"])
+    assert not {"abstained", "token_f1"} & set(compared["measures"])  # neither good nor bad; no reference
     chosen = json.loads(rag("compare", "one", "two", "--measures", "citation_precision", "--json").out)
     assert chosen["measures"] == ["citation_precision"]
     assert "one has no nDCG@10 (it has AP, " in rag.refused("compare", "one", "two", "--measures", "nDCG@10")

@@ -41,17 +41,17 @@ def test_a_written_sweep_can_be_checked(rag_cli):
 def test_it_runs(rag_cli, tmp_path):
     done = rag_cli("tune", "p.yaml", "--auto", "--dataset", STARTER / "data", "--budget", "5s", "--out", "o", "--json")
     assert done.code == 0
-    found = json.loads(done.out)
-    assert found["verdict"]
-    assert found["win"]["measure"] == "nDCG@10"
+    tuned = json.loads(done.out)
+    assert tuned["verdict"]
+    assert tuned["win"]["measure"] == "nDCG@10"
     assert rag_cli("check", tmp_path / "o" / "best.yaml").code == 0
 
 
 def test_recommend(rag_cli, tmp_path):
     done = rag_cli("recommend", STARTER / "data", "--encoder", "lsa", "--budget", "5s", "--out", "r", "--json")
     assert done.code == 0
-    found = json.loads(done.out)
-    assert found["choice"] in {rung["name"] for rung in found["rungs"]}
+    recommended = json.loads(done.out)
+    assert recommended["choice"] in {rung["name"] for rung in recommended["rungs"]}
     assert (tmp_path / "r" / "report.html").exists()
 
 
@@ -76,8 +76,8 @@ def test_judgments_enter_a_kept_pipeline(rag_cli, tmp_path):
         "documents_missing": 1,
         "values": 0,
     }
-    found = Pipeline.load(tmp_path / "kept").search("cholesterol")
-    assert "2" in [hit.document.id for hit in found]
+    hits = Pipeline.load(tmp_path / "kept").search("cholesterol")
+    assert "2" in [hit.document.id for hit in hits]
     (tmp_path / "q.jsonl").write_text('{"_id": "c", "text": "cholesterol"}\n')
     done = rag_cli(*arguments)
     assert done.code == 2
@@ -99,7 +99,7 @@ def test_judgments_enter_a_kept_pipeline(rag_cli, tmp_path):
     ],
 )
 def test_bad_input_is_one_message(rag_cli, arguments, message):
-    given = [str(STARTER / "data") if one == "D" else one for one in arguments]
+    given = [str(STARTER / "data") if argument == "D" else argument for argument in arguments]
     done = rag_cli("tune", "p.yaml", *given)
     assert done.code == 2
     assert message in done.err

@@ -17,10 +17,10 @@ def test_a_writer_and_any_other_component_are_checked(rag, tmp_path):  # noqa: F
         assert rag("check", f"{name}.yaml").out.startswith(f"{name}.yaml: ok (a {kind}, fingerprint ")
     assert "temperature: 0.0" in rag("check", "w.yaml", "--resolved").out
     (tmp_path / "w.yaml").write_text("type: chat_model\nmodel: m\ntask: qestions\nretrys: 3\n")
-    found = rag("check", "w.yaml")
-    assert (2, 3) == (found.code, len(found.err.splitlines()))
-    assert "w.yaml:3:7: task: must be 'summary', 'questions', 'answer' or 'prompt', got 'qestions'" in found.err
-    assert "w.yaml:4:1: unknown argument 'retrys' of 'chat_model'; did you mean 'retries'?" in found.err
+    outcome = rag("check", "w.yaml")
+    assert (2, 3) == (outcome.code, len(outcome.err.splitlines()))
+    assert "w.yaml:3:7: task: must be 'summary', 'questions', 'answer' or 'prompt', got 'qestions'" in outcome.err
+    assert "w.yaml:4:1: unknown argument 'retrys' of 'chat_model'; did you mean 'retries'?" in outcome.err
 
 
 def test_all_mistakes_of_a_dataset_file_are_told_at_once(rag, tmp_path):  # noqa: F811
@@ -33,7 +33,7 @@ def test_all_mistakes_of_a_dataset_file_are_told_at_once(rag, tmp_path):  # noqa
         "qrels: {path: j.tsv}\n"
     )
     places = [line.partition("s.yaml:")[2][:5] for line in rag("check", "s.yaml").err.splitlines()]
-    assert [one.strip() for one in places if one] == ["2:27:", "2:39:", "3:30:", "4:15:"]
+    assert [position.strip() for position in places if position] == ["2:27:", "2:39:", "3:30:", "4:15:"]
 
 
 def test_a_table_that_is_none_does_not_hide_the_others(rag, tmp_path):  # noqa: F811

@@ -46,9 +46,9 @@ def test_from_turns_to_the_answer(rag, written):  # noqa: F811
         assert len(server.requests) == 2
         talk = json.dumps([["user", "hi"], ["agent", "yes?"], ["user", "some hotel"]])
         (written / "talk.json").write_text(talk, encoding="utf-8-sig")  # a mark that editors leave is dropped
-        found = json.loads(rag("search", "kept", "--conversation", "talk.json", "--explain", "--json").out)
-        assert [hit["id"] for hit in found["hits"]] == ["room"]
-        assert found["hits"][0]["keys"] == {"retriever.0 summary": "wants a hotel bed"}
+        searched = json.loads(rag("search", "kept", "--conversation", "talk.json", "--explain", "--json").out)
+        assert [hit["id"] for hit in searched["hits"]] == ["room"]
+        assert searched["hits"][0]["keys"] == {"retriever.0 summary": "wants a hotel bed"}
         assert "retriever.0 summary: wants a hotel bed" in rag("search", "kept", "hotel", "--explain").out
         assert len(server.requests) == 2
 
@@ -65,8 +65,8 @@ def test_strict_stops_and_leaves_nothing_half_written(rag, written):  # noqa: F8
         outcome = rag(*index, "--max-failed", "1")
         assert outcome.code == 0
         assert "they are keyed by their own text" in " ".join(outcome.err.split())
-        found = json.loads(rag("search", "kept", "cab", "--json").out)
-        assert [hit["id"] for hit in found["hits"]] == ["taxi"]
+        searched = json.loads(rag("search", "kept", "cab", "--json").out)
+        assert [hit["id"] for hit in searched["hits"]] == ["taxi"]
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,8 @@ def test_listing(rag: Runner) -> None:  # noqa: F811
 
 def test_a_dataset_file_from_check_to_compare(rag: Runner, shop: Path) -> None:  # noqa: F811
     assert rag("check", "shop.yaml").out == "shop.yaml: ok (10 documents; test 10 queries)\n"
-    found = json.loads(rag("eval", "bm25.yaml", "--dataset", "shop.yaml", "--out", "a", "--json").out)
-    assert ("shop", 10, 1.0) == (found["dataset"], found["n_queries"], found["measures"]["R@100"]["mean"])
+    evaluated = json.loads(rag("eval", "bm25.yaml", "--dataset", "shop.yaml", "--out", "a", "--json").out)
+    assert ("shop", 10, 1.0) == (evaluated["dataset"], evaluated["n_queries"], evaluated["measures"]["R@100"]["mean"])
     assert rag("eval", "bm25.yaml", "--dataset", "shop.yaml", "--set", "retriever.k1=0.1", "--out", "b").code == 0
     compared = rag("compare", "a/run.trec", "other=b/run.trec", "--dataset", "shop.yaml")
     assert "nDCG@10" in compared.out

@@ -26,10 +26,22 @@ def test_a_project_on_ones_own_folder_can_be_measured_at_once(rag, tmp_path):  #
     rows = list(csv.DictReader((tmp_path / "project" / "questions.csv").read_text(encoding="utf-8").splitlines()))
     assert [(row["question"], row["answer_in"]) for row in rows] == [("Returns", "returns.md")]
     assert rag("check", "project/pipeline.yaml").code == 0
-    without_models = ("--set", "retriever={type: bm25}", "--set", "chunker={type: none}")
-    measured = rag("eval", "project/pipeline.yaml", "--dataset", "project/dataset.yaml", *without_models, "--json")
+    measured = rag("eval", "project/words.yaml", "--dataset", "project/dataset.yaml", "--json")
     assert measured.code == 0, measured.err
     assert json.loads(measured.out)["measures"]["nDCG@10"]["mean"] == 1.0
+    indexed = "rag index project/words.yaml --corpus docs --out project/words-index"
+    assert indexed in said.out
+    rag(*indexed.split()[1:])
+    assert "returns.md" in rag("search", "project/words-index", "send goods back").out
+
+
+def test_a_project_on_a_table(rag, tmp_path):  # noqa: F811
+    (tmp_path / "pages.csv").write_text("id,text\na,Cats sleep.\nb,Dogs bark.\n")
+    said = rag("init", "project", "--corpus", "pages.csv")
+    assert "2 documents without titles: write questions into project/questions.csv to measure" in said.out
+    assert rag("check", "project/pipeline.yaml").code == 0
+    rag("index", "project/words.yaml", "--corpus", "pages.csv", "--out", "index")
+    assert rag("search", "index", "bark").out.startswith(" 1. b ")
 
 
 def test_it_writes_over_nothing(rag, tmp_path):  # noqa: F811
@@ -41,12 +53,27 @@ def test_it_writes_over_nothing(rag, tmp_path):  # noqa: F811
     assert "error: project: exists and is not empty; nothing was written" in said.err
 
 
-def test_doctor_says_what_there_is(rag, tmp_path):  # noqa: F811
-    found = {finding["name"]: finding for finding in json.loads(rag("doctor", "--json").out)}
-    assert found["version"]["text"].startswith("rag-pipelines 0.1.0, Python 3.")
-    assert found["extra quickstart"]["state"] == "ok"
-    assert found["store"]["state"] == "ok"
-    assert "models run on" in found["processor"]["text"]
+def test_the_gallery_comes_with_the_package(rag, tmp_path):  # noqa: F811
+    said = rag("init", "configs", "--gallery")
+    assert said.code == 0
+    assert "RAG_EMBEDDER=package:" in said.out
+    for file in ("rerank.yaml", "sweeps/quick.yaml", "judges/claims.yaml", "writers/questions.yaml"):
+        assert rag("check", f"configs/{file}").code == 0
+    assert "not both" in rag.refused("init", "other", "--gallery", "--corpus", "configs")
+
+
+def test_doctor_says_what_there_is(rag, tmp_path, monkeypatch):  # noqa: F811
+    findings = {finding["name"]: finding for finding in json.loads(rag("doctor", "--json").out)}
+    assert findings["version"]["text"].startswith("rag-pipelines 0.1.0, Python 3.")
+    assert findings["extra quickstart"]["state"] == "ok"
+    assert findings["store"]["state"] == "ok"
+    assert "models run on" in findings["processor"]["text"]
+    assert "GiB free" in findings["store"]["text"]
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    said = rag("doctor").out.splitlines()
+    assert said[-1] == "Ready: nothing that is needed is missing."
+    assert any(line.startswith("ok") and "hub" in line and "HF_HUB_OFFLINE is set" in line for line in said)
+    assert not any(line.startswith("missing") for line in said)  # extras are optional: they share a line
 
 
 def test_doctor_looks_for_the_models_and_servers_of_a_pipeline(rag, tmp_path, monkeypatch):  # noqa: F811
@@ -66,14 +93,15 @@ def test_doctor_looks_for_the_models_and_servers_of_a_pipeline(rag, tmp_path, mo
         )
         said = rag("doctor", "p.yaml", "--json")
     assert said.code == 1, said.err
-    found = {finding["name"]: finding for finding in json.loads(said.out)}
-    assert found["retriever.index.url"] == {
+    findings = {finding["name"]: finding for finding in json.loads(said.out)}
+    assert findings["retriever.index.url"] == {
         "name": "retriever.index.url",
         "state": "ok",
         "text": f"127.0.0.1:{port} accepts connections",
     }
-    assert found["model nobody/nothing"]["state"] == "problem"
-    assert "shadows the package" in found["package"]["text"]
+    assert findings["model nobody/nothing"]["state"] == "problem"
+    assert "shadows the package" in findings["package"]["text"]
     assert "secret" not in said.out
     again = {finding["name"]: finding for finding in json.loads(rag("doctor", "p.yaml", "--json").out)}
     assert again["retriever.index.url"]["state"] == "problem"
+    assert rag("doctor", "p.yaml").out.splitlines()[-1].endswith("to put right")

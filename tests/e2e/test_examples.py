@@ -87,25 +87,25 @@ def test_the_nightly_job_keeps_what_is_good_and_takes_back_what_is_not(tmp_path)
     data = tmp_path / "data"
     (data / "qrels").mkdir(parents=True)
     documents = [{"id": f"d{n}", "text": f"word{n} text"} for n in range(10)]
-    (data / "corpus.jsonl").write_text("".join(json.dumps(one) + "\n" for one in documents))
+    (data / "corpus.jsonl").write_text("".join(json.dumps(document) + "\n" for document in documents))
     (data / "queries.jsonl").write_text(
         "".join(json.dumps({"_id": f"q{n}", "text": f"word{n}"}) + "\n" for n in range(9))
     )
     lines = ["query-id\tcorpus-id\tscore", *(f"q{n}\td{n}\t1" for n in range(9))]
     (data / "qrels" / "test.tsv").write_text("\n".join(lines) + "\n")
     index, source = tmp_path / "index", tmp_path / "source.jsonl"
-    Pipeline(retriever=BM25()).fit([Document(one["id"], one["text"]) for one in documents]).save(index)
+    Pipeline(retriever=BM25()).fit([Document(document["id"], document["text"]) for document in documents]).save(index)
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 
     def night(texts: list[dict], floor: str) -> subprocess.CompletedProcess[str]:
-        source.write_text("".join(json.dumps(one) + "\n" for one in texts))
+        source.write_text("".join(json.dumps(text) + "\n" for text in texts))
         command = [EXAMPLES / "nightly.sh", source, index, data, floor]
         return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
     good = night([*documents, {"id": "new", "text": "another text"}], "0.9")
     assert good.returncode == 0, good.stderr
     assert Pipeline.load(index).corpus.n_alive == 11
-    worse = [{**one, "text": "nothing of it"} for one in documents]
+    worse = [{**document, "text": "nothing of it"} for document in documents]
     bad = night([*worse, {"id": "new", "text": "another text"}], "0.9")
     assert bad.returncode == 1
     assert "below 0.9: going back" in bad.stderr

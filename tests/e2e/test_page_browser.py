@@ -102,7 +102,7 @@ def test_searching_marks_matching_words(browser, url):
     assert browser.evaluate("document.querySelector('.scores').textContent").startswith("retriever")
     assert complaints(browser) == []
     asked = [request["request"]["url"] for request in browser.seen("Network.requestWillBeSent")]
-    assert all(one.startswith((url, "data:")) for one in asked)
+    assert all(address.startswith((url, "data:")) for address in asked)
 
 
 def test_hostile_documents_are_texts(browser, url):
@@ -170,9 +170,9 @@ def test_judging_is_kept_as_qrels(browser, url, judged, tmp_path):
 
     opened(browser, url)
     ask(browser, "return parcels")
-    found = [where.split(". ", 1)[1] for where in browser.evaluate(HITS)]
+    listed = [where.split(". ", 1)[1] for where in browser.evaluate(HITS)]
     browser.press("Escape")
-    for grade, _ in zip("201", found, strict=False):
+    for grade, _ in zip("201", listed, strict=False):
         type_key(browser, "j")
         type_key(browser, grade)
         until(browser, f"{STATUS}.includes('kept')")
@@ -180,7 +180,7 @@ def test_judging_is_kept_as_qrels(browser, url, judged, tmp_path):
     browser.evaluate("document.querySelectorAll('#hits .judge button')[0].click()")  # the first: 2 becomes 0
     until(browser, f"{STATUS}.includes('kept')")
     corpus = tmp_path / "corpus.jsonl"
-    corpus.write_text("".join(json.dumps({"id": one.id, "text": one.text}) + "\n" for one in DOCUMENTS))
+    corpus.write_text("".join(json.dumps({"id": document.id, "text": document.text}) + "\n" for document in DOCUMENTS))
     dataset = tmp_path / "judged.yaml"
     dataset.write_text(
         f"type: dataset\ncorpus: {{path: {corpus}}}\nqueries: {{path: {judged.with_suffix('.queries.jsonl')}}}\n"
@@ -188,7 +188,7 @@ def test_judging_is_kept_as_qrels(browser, url, judged, tmp_path):
     )
     split = load_dataset(str(dataset)).split("test")
     assert [query.text for query in split.queries] == ["return parcels"]
-    assert split.qrels[split.queries[0].id] == dict(zip(found, (0, 0, 1), strict=False))
+    assert split.qrels[split.queries[0].id] == dict(zip(listed, (0, 0, 1), strict=False))
     opened(browser, url)
     ask(browser, "return parcels")
     pressed = (

@@ -150,12 +150,12 @@ def test_table_filters_by_words_in_any_order(browser: Chromium, report: str) -> 
     browser.open(report)
     assert browser.evaluate("document.querySelector('.tools output').textContent") == "120 of 120"
     browser.evaluate(FILL.format(field="#all-filter", value="STROKE aspirin", event="input"))
-    found = browser.evaluate(CELLS.format(column=1))
-    assert found
-    assert all("stroke" in text and "Aspirin" in text for text in found)
-    assert browser.evaluate("document.querySelector('.tools output').textContent") == f"{len(found)} of 120"
+    questions = browser.evaluate(CELLS.format(column=1))
+    assert questions
+    assert all("stroke" in text and "Aspirin" in text for text in questions)
+    assert browser.evaluate("document.querySelector('.tools output').textContent") == f"{len(questions)} of 120"
     browser.evaluate("document.querySelectorAll('#all th button')[2].click()")
-    assert len(found) == len(browser.evaluate(CELLS.format(column=1)))
+    assert len(questions) == len(browser.evaluate(CELLS.format(column=1)))
     browser.evaluate(FILL.format(field="#all-filter", value="", event="input"))
     assert len(browser.evaluate(CELLS.format(column=1))) == 120
 
@@ -281,8 +281,8 @@ def test_any_query_opens_by_click_to_what_every_stage_returned(browser: Chromium
 def test_worst_queries_and_those_of_a_mode_open_too(browser: Chromium, report: str) -> None:
     browser.open(report)
     texts = browser.evaluate(CELLS.format(column=1))
-    for place, row in (("#worst-3 .opens", 2), (".modes section:nth-child(2) .opens", 0)):
-        browser.evaluate(f"document.querySelector({place!r}).firstChild.click()")
+    for selector, row in (("#worst-3 .opens", 2), (".modes section:nth-child(2) .opens", 0)):
+        browser.evaluate(f"document.querySelector({selector!r}).firstChild.click()")
         assert browser.evaluate(OPENED)
         assert texts[row] == browser.evaluate("document.getElementById('query-title').textContent")
         browser.press("Escape")
@@ -338,7 +338,7 @@ def test_table_filters_by_failure_mode_and_by_a_bar_of_the_histogram(browser: Ch
     browser.open(report)
     assert browser.evaluate(DRAWN)
     count = "document.querySelector('.tools output').textContent"
-    cut = sum(any(one["mode"] == "cut" for one in query["failures"]) for query in fake_queries())
+    cut = sum(any(fault["mode"] == "cut" for fault in query["failures"]) for query in fake_queries())
     assert (
         browser.evaluate("document.querySelector('select[name=modes] option:nth-child(3)').textContent")
         == f"cut by stages.0 rerank ({cut})"

@@ -68,7 +68,7 @@ def test_figures_are_drawn_within_the_page(browser: Chromium, page: tuple[str, s
     assert browser.evaluate(DRAWN)
     assert complaints(browser) == []
     urls = [request["request"]["url"] for request in browser.seen("Network.requestWillBeSent")]
-    assert [one for one in urls if not one.startswith("data:")] == [url]
+    assert [address for address in urls if not address.startswith("data:")] == [url]
     assert width == browser.evaluate("document.documentElement.scrollWidth")
     drawn = browser.evaluate(
         "[...document.querySelectorAll('.plot')].filter(one => one.querySelector('.main-svg')).map(one => one.id)"
@@ -104,9 +104,9 @@ def test_the_trials_sort_and_filter(browser: Chromium, page: tuple[str, str]) ->
     browser.evaluate("document.querySelector('#trials-table th button').click()")
     assert list(range(12)) == browser.evaluate(numbers)
     browser.evaluate(FILL.format(field="#trials-table-filter", value="stemmer: none", event="input"))
-    found = browser.evaluate(numbers)
-    assert 0 < len(found) < 12
-    assert browser.evaluate("document.querySelector('.tools output').textContent") == f"{len(found)} of 12"
+    rows = browser.evaluate(numbers)
+    assert 0 < len(rows) < 12
+    assert browser.evaluate("document.querySelector('.tools output').textContent") == f"{len(rows)} of 12"
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

@@ -36,9 +36,9 @@ def check(folder: Path) -> None:
     pipeline = Pipeline.load(folder)
     pipeline.retriever.index.verify_elsewhere()
     corpus = pipeline.corpus
-    alive = {one.id for place, one in enumerate(corpus) if corpus.alive is None or corpus.alive[place]}
-    found = pipeline.search("green thing and red", top_k=500, filter={"id": {"exists": True}})
-    assert {hit.document.id for hit in found} == alive
+    alive = {document.id for position, document in enumerate(corpus) if corpus.alive is None or corpus.alive[position]}
+    hits = pipeline.search("green thing and red", top_k=500, filter={"id": {"exists": True}})
+    assert {hit.document.id for hit in hits} == alive
 
 
 def killed_at(step: str, folder: Path, number: int) -> None:

@@ -29,8 +29,8 @@ data = Dataset("things", corpus, {{"test": Split(queries, {{f"q{{n}}": {{f"d{{n}
 model = ChatModel("tiny", base_url=url)
 pipeline = Pipeline(retriever=BM25(), stages=[Generate(writer=model)])
 with Store(folder) as store:
-    found = evaluate(pipeline, data, measures=["AP"], store=store, judge=ClaimJudge(model=model))
-answers = found.metrics["answers"]
+    evaluation = evaluate(pipeline, data, measures=["AP"], store=store, judge=ClaimJudge(model=model))
+answers = evaluation.metrics["answers"]
 assert {N} == answers["costs"]["llm_calls"] == answers["judges"][0]["costs"]["llm_calls"] // 2
 print(answers["judges"][0]["measures"]["faithfulness"]["mean"])
 """

@@ -65,8 +65,8 @@ def test_the_stage_is_ten_lines() -> None:
 
 
 def test_it_works_from_yaml_and_is_described(site: Path) -> None:
-    found, checked, shown = run(site, "-c", USE).split("\n", 2)
-    assert found == "['short', 'long']"
+    ids, checked, shown = run(site, "-c", USE).split("\n", 2)
+    assert ids == "['short', 'long']"
     assert checked.startswith("pipeline.yaml: ok")
     assert "Prefers short passages" in shown
     assert "each doubling" in shown

@@ -129,9 +129,9 @@ def test_a_saved_pipeline_finds_the_same(dataset, tmp_path):
     pipeline.save(tmp_path / "index")
     again = Pipeline.load(tmp_path / "index")
     batches = [QueryBatch([Query(q.id, q.text) for q in dataset.split("test").queries]) for _ in range(2)]
-    one, other = pipeline.run(batches[0]), again.run(batches[1])
-    assert one.documents.tolist() == other.documents.tolist()
-    assert one.scores.tolist() == other.scores.tolist()
+    kept, other = pipeline.run(batches[0]), again.run(batches[1])
+    assert kept.documents.tolist() == other.documents.tolist()
+    assert kept.scores.tolist() == other.scores.tolist()
     assert 7 * len(batches[0]) == batches[1].ledger.total.scorer_calls
 
 
@@ -203,8 +203,8 @@ def test_filters_hold_all_over_the_corpus():
     ):
         pipeline = Pipeline(retriever=Dense(embedder=embedder, top_k=5), stages=[stage]).fit(documents)
         for year in (0, 3):
-            found = pipeline.search(["a b", "c d e"], filter={"year": year})
-            for result in found:
+            results = pipeline.search(["a b", "c d e"], filter={"year": year})
+            for result in results:
                 assert {hit.document.metadata["year"] for hit in result} == {year}
                 assert len(result) >= (8 if isinstance(stage, CUR) and stage.strategy == "fixed" else 12)
         free = pipeline.search("a b")

@@ -43,7 +43,7 @@ def test_any_damaged_file_of_the_store_is_computed_again_and_replaced(tmp_path, 
         expected = answers(build(WordEmbedder(size=16)).fit(DOCUMENTS, store=store))
     victims = [path for path in tmp_path.rglob("*") if path.is_file() and "locks" not in path.parts]
     victims = [path for path in victims if not path.name.startswith(".") and path.suffix != ".aside-lock"]
-    assert {"manifest.json", ".npy", ".sqlite"} <= {one.name for one in victims} | {one.suffix for one in victims}
+    assert {"manifest.json", ".npy", ".sqlite"} <= {path.name for path in victims} | {path.suffix for path in victims}
     for victim in victims:
         if not victim.exists():
             continue  # of a generation that has been replaced
@@ -56,7 +56,7 @@ def test_any_damaged_file_of_the_store_is_computed_again_and_replaced(tmp_path, 
             again = build(WordEmbedder(size=16)).fit(DOCUMENTS, store=store)
             assert answers(again) == expected
             assert again.reused == ("retriever bm25", "index hnsw")
-            assert [one for one in store.verify() if ".damaged.sqlite" not in one] == []
+            assert [problem for problem in store.verify() if ".damaged.sqlite" not in problem] == []
             list(store.entries())
 
 
@@ -115,7 +115,7 @@ def test_damage_that_another_process_has_seen_first_is_set_aside_once(tmp_path):
     assert first.get(KEYS) == {}
     first.put([(KEYS[0], b"new")])
     assert second.get(KEYS) == {KEYS[0]: b"new"}
-    assert sorted(one.name for one in tmp_path.glob("*.sqlite")) == ["v.damaged.sqlite", "v.sqlite"]
+    assert sorted(file.name for file in tmp_path.glob("*.sqlite")) == ["v.damaged.sqlite", "v.sqlite"]
 
 
 def test_damaged_values_where_nothing_may_be_written_or_computed(tmp_path, caplog):

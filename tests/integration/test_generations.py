@@ -36,15 +36,15 @@ def generations_on_disk(folder: Path) -> list[str]:
 def test_as_many_are_kept_as_were_asked_for(tmp_path):
     folder = saved(tmp_path / "index", keep=2)
     there = Pipeline.generations(folder)
-    assert [one.documents for one in there] == [4, 3, 2]
-    assert sorted(one.name for one in there) == generations_on_disk(folder)
+    assert [generation.documents for generation in there] == [4, 3, 2]
+    assert sorted(generation.name for generation in there) == generations_on_disk(folder)
     assert there[0].written >= there[1].written >= there[2].written
     Pipeline.load(folder, verify=True)
 
 
 def test_none_are_kept_unless_asked_for(tmp_path):
     folder = saved(tmp_path / "index")
-    assert [one.documents for one in Pipeline.generations(folder)] == [4]
+    assert [generation.documents for generation in Pipeline.generations(folder)] == [4]
     assert len(generations_on_disk(folder)) == 1
     with pytest.raises(ArtifactError, match="cannot go back 1: earlier generations kept: none"):
         Pipeline.rollback(folder)
@@ -63,17 +63,17 @@ def test_back_one_by_one_and_several_at_once(tmp_path):
         Pipeline.rollback(folder)
     with Pipeline.editing(folder) as pipeline:  # still keeps as many as were asked for
         pipeline.add([Document("again", "word")])
-    assert [one.documents for one in Pipeline.generations(folder)] == [2, 1]
+    assert [generation.documents for generation in Pipeline.generations(folder)] == [2, 1]
 
 
 def test_fewer_from_now_on(tmp_path):
     folder = saved(tmp_path / "index", keep=3)
     with Pipeline.editing(folder, keep=1) as pipeline:
         pipeline.delete(["v1"])
-    assert [one.documents for one in Pipeline.generations(folder)] == [3, 4]
+    assert [generation.documents for generation in Pipeline.generations(folder)] == [3, 4]
     with Pipeline.editing(folder, keep=0) as pipeline:
         pipeline.delete(["v2"])
-    assert [one.documents for one in Pipeline.generations(folder)] == [2]
+    assert [generation.documents for generation in Pipeline.generations(folder)] == [2]
     assert len(generations_on_disk(folder)) == 1
 
 
@@ -136,18 +136,18 @@ def test_a_process_killed_while_it_writes_or_goes_back_leaves_a_whole_generation
         process.wait()
         process.stdout.close()
         there = Pipeline.generations(folder)
-        for one in there:  # every one that is named is whole
+        for generation in there:  # every one that is named is whole
             manifest = json.loads((folder / "manifest.json").read_text())
             named = [manifest, *manifest["earlier"]]
-            assert one.name in {each["data"] for each in named}
-            assert (folder / one.name / "corpus.arrow").is_file()
+            assert generation.name in {each["data"] for each in named}
+            assert (folder / generation.name / "corpus.arrow").is_file()
         pipeline = Pipeline.load(folder, verify=True)
         expected = sorted(f"v{n + 1}" for n in range(pipeline.corpus.n_alive))
         assert sorted(id for id in pipeline.corpus.ids()) == expected
         rounds += 1
     with Pipeline.editing(folder) as pipeline:  # the next writer clears up
         pipeline.add([Document("last", "word")])
-    assert sorted(one.name for one in Pipeline.generations(folder)) == generations_on_disk(folder)
+    assert sorted(generation.name for generation in Pipeline.generations(folder)) == generations_on_disk(folder)
     assert 4 >= len(generations_on_disk(folder))
     while len(Pipeline.generations(folder)) > 1:
         Pipeline.rollback(folder)

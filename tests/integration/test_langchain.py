@@ -91,8 +91,8 @@ def test_any_embeddings_object() -> None:
 
 
 def test_objects_without_a_name_are_never_taken_for_another() -> None:
-    one, two = (LangChainEmbedder(DeterministicFakeEmbedding(size=8)) for _ in range(2))
-    assert one.fingerprint != two.fingerprint
+    first, second = (LangChainEmbedder(DeterministicFakeEmbedding(size=8)) for _ in range(2))
+    assert first.fingerprint != second.fingerprint
     named = [LangChainEmbedder(DeterministicFakeEmbedding(size=8), name="a") for _ in range(2)]
     assert named[0].fingerprint == named[1].fingerprint
 

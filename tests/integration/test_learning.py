@@ -31,18 +31,18 @@ def test_it_is_evaluated_saved_updated_and_told(tmp_path):
     plain = evaluate(Pipeline.from_config(CONFIG | {"stages": []}), dataset, timed=False)
     pipeline = Pipeline.from_config(CONFIG)
     store = Store(tmp_path / "store")
-    found = evaluate(pipeline, dataset, timed=False, store=store)
-    notes = "\n".join(found.metrics["notes"])
+    evaluation = evaluate(pipeline, dataset, timed=False, store=store)
+    notes = "\n".join(evaluation.metrics["notes"])
     assert "learned_rank" in notes
     assert "relevant judgments are of documents also relevant to a training query" in notes
-    assert found.metrics["overlap"]["training_queries"] == len(dataset.splits["train"].queries)
-    ways = [slice["by"] for slice in found.metrics["slices"]]
+    assert evaluation.metrics["overlap"]["training_queries"] == len(dataset.splits["train"].queries)
+    ways = [slice["by"] for slice in evaluation.metrics["slices"]]
     assert "similarity to the nearest training query" in ways
     # The guard: what does not win is left out, so the answers are never far below the plain list.
-    assert found.mean("nDCG@10") > plain.mean("nDCG@10") - 0.03
+    assert evaluation.mean("nDCG@10") > plain.mean("nDCG@10") - 0.03
 
     again = evaluate(Pipeline.from_config(CONFIG), dataset, timed=False, store=store)
-    assert found.values == again.values
+    assert evaluation.values == again.values
 
     batch = QueryBatch(dataset.splits["test"].queries[:20])
     before = pipeline.run(batch)

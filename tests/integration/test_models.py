@@ -85,7 +85,8 @@ def test_tokens_are_counted_as_the_model_counts_them(plain):
     chunker = RecursiveChunker(size=20)
     passages = chunker.chunk(Corpus.from_documents([Document("a", text)]), tokenizer)
     lengths = [
-        len(plain.tokenizer(one, add_special_tokens=False)["input_ids"]) for one in passages.texts(range(len(passages)))
+        len(plain.tokenizer(passage, add_special_tokens=False)["input_ids"])
+        for passage in passages.texts(range(len(passages)))
     ]
     assert max(lengths) <= 20
     assert np.median(lengths) > 8
@@ -117,12 +118,12 @@ def test_a_pipeline_of_real_models_finds_saves_and_explains(tmp_path):
         stages=[Rerank(scorer=MaxSim(embedder=embedder()), budget=3)],
     ).fit([Document(str(number), text) for number, text in enumerate(TEXTS)])
     assert len(pipeline.passages) == pipeline.fit_costs.total.texts_embedded  # one pass for both
-    found = pipeline.search(QUERIES, explain=True)
-    assert [result[0].document.id for result in found] == ["0", "1"]
-    assert set(found[0][0].explanation) == {"retriever", "stages.0 rerank"}
+    results = pipeline.search(QUERIES, explain=True)
+    assert [result[0].document.id for result in results] == ["0", "1"]
+    assert set(results[0][0].explanation) == {"retriever", "stages.0 rerank"}
     pipeline.save(tmp_path / "p")
     again = Pipeline.load(tmp_path / "p").search(QUERIES, explain=True)
-    assert [result.hits for result in found] == [result.hits for result in again]
+    assert [result.hits for result in results] == [result.hits for result in again]
 
 
 # -- cross-encoders -----------------------------------------------------------------------------------------------

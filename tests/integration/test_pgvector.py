@@ -34,8 +34,8 @@ def saved(database, folder, documents=DOCUMENTS, **arguments) -> None:
 
 
 def answers(pipe, **arguments):
-    lists = [[(hit.document.id, round(hit.score, 3)) for hit in one] for one in pipe.search(QUERIES, **arguments)]
-    return [sorted(one, key=lambda pair: (-pair[1], pair[0])) for one in lists]
+    lists = [[(hit.document.id, round(hit.score, 3)) for hit in result] for result in pipe.search(QUERIES, **arguments)]
+    return [sorted(hits, key=lambda pair: (-pair[1], pair[0])) for hits in lists]
 
 
 def tables(postgres) -> list[str]:

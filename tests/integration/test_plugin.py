@@ -30,10 +30,10 @@ from rag.registry import types_of
 file, folder = sys.argv[1:]
 pipeline = Pipeline.from_yaml(file).fit([Document("a", "The Cat sat"), Document("b", "a dog and the cat")])
 pipeline.save(folder)
-found = Pipeline.load(folder).search("the cat", explain=True)
+hits = Pipeline.load(folder).search("the cat", explain=True)
 print(json.dumps({
     "types": types_of("retriever"),
-    "found": [[hit.document.id, sorted(hit.explanation)] for hit in found],
+    "hits": [[hit.document.id, sorted(hit.explanation)] for hit in hits],
 }))
 """
 
@@ -66,7 +66,7 @@ def test_it_is_used_from_yaml(site, tmp_path):
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["types"] == sorted({*types_of("retriever"), "broken", "parrot"})
-    assert result["found"] == [
+    assert result["hits"] == [
         ["a", ["retriever", "retriever.0 bm25", "retriever.1 parrot"]],
         ["b", ["retriever", "retriever.0 bm25", "retriever.1 parrot"]],
     ]

@@ -41,7 +41,7 @@ def put(url: str, *ids: str, text: str = "sesame", **options: object) -> httpx.R
     return httpx.put(f"{url}/documents", json={"documents": documents}, timeout=60, **options)
 
 
-def found(url: str, query: str, top_k: int = 1000) -> tuple[str, list[str]]:
+def searched(url: str, query: str, top_k: int = 1000) -> tuple[str, list[str]]:
     answer = httpx.post(f"{url}/search", json={"query": query, "top_k": top_k}, timeout=60)
     assert answer.status_code == 200, answer.text
     [result] = answer.json()["results"]
@@ -87,7 +87,7 @@ def test_slow_and_idle_clients_hold_up_nobody(folder):
             b"POST /search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
         )
         start = time.monotonic()
-        assert found(url, "word3")[1] == ["d3"]
+        assert searched(url, "word3")[1] == ["d3"]
         assert time.monotonic() - start < 5
         for number in range(8):  # a byte now and then keeps no connection
             time.sleep(0.1)
@@ -136,7 +136,7 @@ def test_a_body_that_is_too_long_is_not_read_to_its_end(folder, chunked):
             pass
         connection.close()
         assert sent < 50 << 20
-        assert found(url, "word3")[1] == ["d3"]
+        assert searched(url, "word3")[1] == ["d3"]
 
 
 def test_a_client_that_goes_away_is_not_computed_for(folder, monkeypatch):
@@ -151,7 +151,7 @@ def test_a_client_that_goes_away_is_not_computed_for(folder, monkeypatch):
     app = create_app(folder)
     monkeypatch.setattr(BM25, "retrieve", slow)
     with serving(app) as url, ThreadPoolExecutor(2) as pool:
-        first = pool.submit(found, url, "word1")
+        first = pool.submit(searched, url, "word1")
         while not asked:
             time.sleep(0.01)
         body = json.dumps({"query": "word2"}).encode()
@@ -163,7 +163,7 @@ def test_a_client_that_goes_away_is_not_computed_for(folder, monkeypatch):
         gone.close()
         while any(not waiting.future.cancelled() for waiting in list(batcher._queue)):
             time.sleep(0.01)
-        last = pool.submit(found, url, "word3")
+        last = pool.submit(searched, url, "word3")
         time.sleep(0.1)
         going.set()
         assert (first.result(20)[1], last.result(20)[1]) == (["d1"], ["d3"])
@@ -179,7 +179,7 @@ def test_updates_while_clients_ask(folder):
     def ask() -> None:
         while not stop.is_set():
             before = written[0]
-            _, ids = found(url, "sesame")
+            _, ids = searched(url, "sesame")
             numbers = sorted(int(id[1:]) for id in ids)
             if numbers != list(range(len(numbers))) or len(numbers) < before:
                 failures.append((before, numbers))
@@ -206,7 +206,7 @@ def test_two_writers_lose_nothing(folder):
                 pipeline.add([Document("nightly", "sesame nightly")])
         assert {answer.status_code for answer in answers} == {200}
         put(url, "last")
-        assert sorted(found(url, "sesame")[1]) == sorted([*(f"s{n}" for n in range(8)), "nightly", "last"])
+        assert sorted(searched(url, "sesame")[1]) == sorted([*(f"s{n}" for n in range(8)), "nightly", "last"])
 
 
 def test_following_what_other_processes_write(folder):
@@ -214,9 +214,9 @@ def test_following_what_other_processes_write(folder):
         with Pipeline.editing(folder, keep=1) as pipeline:
             pipeline.add([Document("new", "sesame")])
         deadline = time.monotonic() + 20
-        while found(url, "sesame")[1] != ["new"] and time.monotonic() < deadline:
+        while searched(url, "sesame")[1] != ["new"] and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert found(url, "sesame")[1] == ["new"]
+        assert searched(url, "sesame")[1] == ["new"]
         with Pipeline.editing(folder, keep=1) as pipeline:
             pipeline.add([Document("newer", "sesame")])
         newest = folder / json.loads((folder / "manifest.json").read_text())["data"]
@@ -226,7 +226,7 @@ def test_following_what_other_processes_write(folder):
         assert httpx.get(f"{url}/ready").json()["refused"]
         assert str(folder) not in httpx.get(f"{url}/ready").text
         assert "rag_generations_refused 1.0" in httpx.get(f"{url}/metrics").text
-        assert found(url, "sesame")[1] == ["new"]
+        assert searched(url, "sesame")[1] == ["new"]
 
 
 # -- processes --------------------------------------------------------------------------------------------------------
@@ -323,9 +323,9 @@ def test_a_disk_that_is_full(folder, small_disk):
         refused = put(url, *(f"s{n}" for n in range(500)), text="sesame " * 1000)
         assert (refused.status_code, refused.json()["type"]) == (507, "urn:rag:problem:disk-full")
         assert str(small_disk) not in refused.text
-        assert found(url, "word3")[1] == ["d3"]
+        assert searched(url, "word3")[1] == ["d3"]
         assert put(url, "small").status_code == 200
-        assert found(url, "sesame")[1] == ["small"]
+        assert searched(url, "sesame")[1] == ["small"]
     assert len(Pipeline.load(small_disk / "index", verify=True).search("sesame")) == 1
 
 
@@ -333,7 +333,7 @@ def test_a_disk_that_is_full(folder, small_disk):
 def test_a_thousand_idle_connections(folder):
     with process(folder) as (_, url):
         idle = [raw(url) for _ in range(1000)]
-        assert found(url, "word3")[1] == ["d3"]
+        assert searched(url, "word3")[1] == ["d3"]
         for connection in idle:
             connection.close()
 

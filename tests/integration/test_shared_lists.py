@@ -96,28 +96,30 @@ def ask(pipeline: Pipeline, queries: list[Query], store: Store | None) -> tuple[
     return batch, pipeline.run(batch)
 
 
-def same(one, other) -> bool:  # type: ignore[no-untyped-def]
-    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("documents", "scores", "passages"))
+def same(expected, other) -> bool:  # type: ignore[no-untyped-def]
+    return all(
+        np.array_equal(getattr(expected, name), getattr(other, name)) for name in ("documents", "scores", "passages")
+    )
 
 
 def test_asked_again_nothing_is_computed_and_all_is_alike(tmp_path: Path) -> None:
     plain = chain().fit(DOCUMENTS)
     first_batch, expected = ask(plain, QUERIES, None)
     store = Store(tmp_path)
-    batch, found = ask(chain().fit(DOCUMENTS, store=store), QUERIES, store)
-    assert same(expected, found)
+    batch, candidates = ask(chain().fit(DOCUMENTS, store=store), QUERIES, store)
+    assert same(expected, candidates)
     computed = CountingWords.queries, LengthScorer.pairs
     assert computed == (2 * len(QUERIES), 2 * 20 * len(QUERIES))
     store.close()
 
     other = Store(tmp_path)
-    again, found = ask(chain().fit(DOCUMENTS, store=other), QUERIES, other)
+    again, candidates = ask(chain().fit(DOCUMENTS, store=other), QUERIES, other)
     assert computed == (CountingWords.queries, LengthScorer.pairs)
-    assert same(expected, found)
+    assert same(expected, candidates)
     assert first_batch.trace.keys() == batch.trace.keys() == again.trace.keys()
     assert all(same(first_batch.trace[name], again.trace[name]) for name in again.trace)
     for name in ("texts_embedded", "scorer_calls"):
-        costs = [{s: getattr(c, name) for s, c in one.ledger.stages.items()} for one in (first_batch, batch, again)]
+        costs = [{s: getattr(c, name) for s, c in asked.ledger.stages.items()} for asked in (first_batch, batch, again)]
         assert costs[0] == costs[1] == costs[2]
     assert batch.ledger.total.seconds == pytest.approx(again.ledger.total.seconds, rel=0.5)
 
@@ -127,9 +129,9 @@ def test_lists_are_shared_by_query_and_scores_by_pair(tmp_path: Path) -> None:
     pipeline = chain().fit(DOCUMENTS, store=store)
     ask(pipeline, QUERIES[:5], store)
     assert CountingWords.queries == 5
-    _, found = ask(pipeline, QUERIES, store)
+    _, candidates = ask(pipeline, QUERIES, store)
     assert len(QUERIES) == CountingWords.queries
-    assert same(ask(chain().fit(DOCUMENTS), QUERIES, None)[1], found)
+    assert same(ask(chain().fit(DOCUMENTS), QUERIES, None)[1], candidates)
 
     CountingWords.queries = LengthScorer.pairs = 0
     ask(chain(budget=25).fit(DOCUMENTS, store=store), QUERIES, store)  # other lists, but most pairs are known
@@ -251,15 +253,15 @@ def test_lists_under_a_filter_are_of_the_metadata_they_were_made_with(tmp_path: 
     store = Store(tmp_path)
     query = Query("q", "item", filter={"year": {"gte": 50}})
     for first in (0, 30):
-        documents = [Document(one.id, one.text, {"year": first + n}) for n, one in enumerate(DOCUMENTS)]
+        documents = [Document(document.id, document.text, {"year": first + n}) for n, document in enumerate(DOCUMENTS)]
         pipeline = Pipeline(retriever=BM25()).fit(documents, store=store)
-        _, found = ask(pipeline, [query], store)
-        assert set(range(50 - first, 60)) == set(found.documents[0].tolist())  # type: ignore[attr-defined]
+        _, candidates = ask(pipeline, [query], store)
+        assert set(range(50 - first, 60)) == set(candidates.documents[0].tolist())  # type: ignore[attr-defined]
     store.close()
 
 
 def test_what_is_learned_is_of_the_filters_and_turns_of_the_training_queries(tmp_path: Path) -> None:
-    documents = [Document(one.id, one.text, {"half": n % 2}) for n, one in enumerate(DOCUMENTS)]
+    documents = [Document(document.id, document.text, {"half": n % 2}) for n, document in enumerate(DOCUMENTS)]
     texts = [query.text for query in QUERIES]
     trainings = [
         [Query(query.id, query.text, filter=condition, turns=turns) for query in QUERIES]
@@ -268,7 +270,7 @@ def test_what_is_learned_is_of_the_filters_and_turns_of_the_training_queries(tmp
     for queries in trainings:
         chain(learner=True).fit(documents, training=Training(queries, QRELS), store=Store(tmp_path))
     assert Learner.fitted == 4
-    swapped = [Document(one.id, one.text, {"half": 1 - one.metadata["half"]}) for one in documents]
+    swapped = [Document(document.id, document.text, {"half": 1 - document.metadata["half"]}) for document in documents]
     chain(learner=True).fit(swapped, training=Training(trainings[1], QRELS), store=Store(tmp_path))
     assert Learner.fitted == 5
     chain(learner=True).fit(documents, training=Training(trainings[1], QRELS), store=Store(tmp_path))
@@ -300,7 +302,7 @@ def test_an_index_is_of_what_its_embedder_learned(tmp_path: Path) -> None:
 
 
 def test_latencies_are_of_the_filters_they_were_measured_with(tmp_path: Path) -> None:
-    documents = [Document(one.id, one.text, {"half": n % 2}) for n, one in enumerate(DOCUMENTS)]
+    documents = [Document(document.id, document.text, {"half": n % 2}) for n, document in enumerate(DOCUMENTS)]
     store = Store(tmp_path)
     pipeline = Pipeline(retriever=BM25()).fit(documents, store=store)
     plain = time_alone(pipeline, QUERIES, store=store)

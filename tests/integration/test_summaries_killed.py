@@ -19,8 +19,8 @@ from rag import Source, Store
 from rag.summarizers import ChatModel
 url, folder = sys.argv[1:]
 sources = [Source(str(number), f"text {number}") for number in range(500)]
-found = ChatModel("tiny", base_url=url, concurrency=8).summarize(sources, store=Store(folder))
-assert [(f"summary of text {number}",) for number in range(500)] == found.texts
+summaries = ChatModel("tiny", base_url=url, concurrency=8).summarize(sources, store=Store(folder))
+assert [(f"summary of text {number}",) for number in range(500)] == summaries.texts
 print("done")
 """
 

@@ -61,13 +61,13 @@ def finished(process):
 
 def children(pid: int) -> list[int]:
     with contextlib.suppress(OSError):
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return []
 
 
 def workers(pid: int) -> list[int]:
     """Processes of multiprocessing below, without its resource tracker."""
-    return [one for one in children(pid) if b"spawn_main" in command_of(one)]
+    return [worker for worker in children(pid) if b"spawn_main" in command_of(worker)]
 
 
 def command_of(pid: int) -> bytes:
@@ -91,7 +91,7 @@ def until(true, seconds: float) -> bool:
 
 def rows(folder):
     table = pq.read_table(folder / "out" / "trials.parquet").to_pylist()
-    return [(one["number"], one["parameter.model"], one["state"], one["reason"]) for one in table]
+    return [(row["number"], row["parameter.model"], row["state"], row["reason"]) for row in table]
 
 
 pytestmark = [
@@ -110,7 +110,7 @@ def test_workers_end_with_their_parent(folder, how):
 
     with chat_server(answer) as server:
         process = begin(folder, server, "--workers", "2")
-        assert until(lambda: len({one["model"] for one in server.requests}) == 2, 200)
+        assert until(lambda: len({request["model"] for request in server.requests}) == 2, 200)
         pids = workers(process.pid)
         assert len(pids) == 2
         process.send_signal(how)  # to the parent alone

@@ -77,7 +77,9 @@ def complete(out) -> int:
     names = optuna.get_all_study_names(storage)
     if not names:
         return 0
-    return sum(one.state.name == "COMPLETE" for one in optuna.load_study(study_name=names[0], storage=storage).trials)
+    return sum(
+        trial.state.name == "COMPLETE" for trial in optuna.load_study(study_name=names[0], storage=storage).trials
+    )
 
 
 def test_killed_again_and_again_it_tries_the_same(folder, tmp_path):
@@ -99,13 +101,13 @@ def test_two_workers_share_and_compute_nothing_twice(folder, tmp_path):
     said = finished(command(folder, out, "--workers", "2", "--json"))
     result = json.loads(said)
     assert result["trials"] == {"complete": 9}
-    assert len({one for one, _ in tried(out)}) == 9
+    assert len({attributes for attributes, _ in tried(out)}) == 9
     listing = [RAG, "store", "ls", "--store", str(folder / "store"), "--json"]
     listed = subprocess.run(listing, check=True, capture_output=True, text=True)
     kinds = [entry["kind"] for entry in json.loads(listed.stdout)]
-    chosen = [json.loads(one) for one, _ in tried(out)]
-    pairs = {(one["parameter.chunker.size"], one["parameter.retriever.retrievers.1.embedder.dim"]) for one in chosen}
-    words = {(one["parameter.chunker.size"], one["parameter.retriever.retrievers.0.k1"]) for one in chosen}
+    chosen = [json.loads(attributes) for attributes, _ in tried(out)]
+    pairs = {(row["parameter.chunker.size"], row["parameter.retriever.retrievers.1.embedder.dim"]) for row in chosen}
+    words = {(row["parameter.chunker.size"], row["parameter.retriever.retrievers.0.k1"]) for row in chosen}
     # The baseline and the choice are among the trials, so the test queries need nothing new.
     assert len(pairs) == kinds.count("embedder")
     assert len(words) == kinds.count("retriever")
@@ -119,7 +121,7 @@ def test_two_workers_share_and_compute_nothing_twice(folder, tmp_path):
 def postgresql(tmp_path_factory):
     """The URL of a server of our own, where the programs are installed."""
     programs = [p.parent for p in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))]
-    programs += [Path(found).parent for found in [shutil.which("initdb")] if found]
+    programs += [Path(program).parent for program in [shutil.which("initdb")] if program]
     if not programs:
         pytest.skip("needs PostgreSQL's server (Debian: apt-get install postgresql)")
     with tempfile.TemporaryDirectory(prefix="pg") as name:  # its sockets' paths must be short

@@ -74,13 +74,13 @@ def test_killed_it_goes_on_where_it_was(left: Path) -> None:
     assert len(list(left.glob("unfinished/tokens/*/*.npy"))) == 2
     store = Store(left)
     assert "unfinished" in {entry.about for entry in store.entries()}
-    found = fitted(store)
+    pipeline = fitted(store)
     assert len(DOCUMENTS) - 1024 == Counting.texts
     assert list(left.glob("unfinished/tokens/*")) == []
     whole = fitted(None)
     for query in ("red thing 7", "blue 1499"):
         expected = [(hit.document.id, hit.score) for hit in whole.search(query)]
-        assert [(hit.document.id, hit.score) for hit in found.search(query)] == expected
+        assert [(hit.document.id, hit.score) for hit in pipeline.search(query)] == expected
 
 
 def test_a_piece_that_cannot_be_read_is_made_again(left: Path) -> None:

@@ -106,9 +106,9 @@ class Forks:
         )
         assert self.process.stdout.readline() == "ready\n"
 
-    def __call__(self, what: str, folder: Path, kill_after: float | None = None) -> bool:
+    def __call__(self, change: str, folder: Path, kill_after: float | None = None) -> bool:
         """Whether it came to its end."""
-        self.process.stdin.write(f"{what} {folder}\n")
+        self.process.stdin.write(f"{change} {folder}\n")
         self.process.stdin.flush()
         child = int(self.process.stdout.readline())
         if kill_after is not None:
@@ -147,35 +147,35 @@ def test_killed_at_any_moment_it_is_as_before_or_after(forks: Forks, tmp_path: P
     took: dict[str, float] = {}
     stages = {"": tmp_path / "nothing"}
     before = ""
-    for what in ORDER:  # what each leads to, without a kill
-        stages[what] = tmp_path / f"after-{what}"
+    for change in ORDER:  # what each leads to, without a kill
+        stages[change] = tmp_path / f"after-{change}"
         if before:
-            shutil.copytree(stages[before], stages[what])
+            shutil.copytree(stages[before], stages[change])
         start = time.perf_counter()
-        assert forks(what, stages[what])
-        took[what] = time.perf_counter() - start
-        states[what] = seen(stages[what])
-        before = what
+        assert forks(change, stages[change])
+        took[change] = time.perf_counter() - start
+        states[change] = seen(stages[change])
+        before = change
     assert len({repr(state) for state in states.values()}) == 5
     killed = finished = 0
     for number in range(MOMENTS):
-        what = ORDER[number % 4]
+        change = ORDER[number % 4]
         before = ("", *ORDER)[number % 4]
         folder = tmp_path / f"killed-{number}"
         if before:
             shutil.copytree(stages[before], folder)
-        done = forks(what, folder, kill_after=rng.uniform(0, 1.1 * took[what]))
+        done = forks(change, folder, kill_after=rng.uniform(0, 1.1 * took[change]))
         killed += not done
         if before or (folder / "manifest.json").exists():
             now = seen(folder)
-            assert now in (states[before], states[what])
-            finished += now == states[what]
-            assert not done or now == states[what]
+            assert now in (states[before], states[change])
+            finished += now == states[change]
+            assert not done or now == states[change]
         if number % 3 == 0:  # a rerun finishes the job, and clears up
-            if (folder / "manifest.json").exists() and seen(folder) == states[what]:
+            if (folder / "manifest.json").exists() and seen(folder) == states[change]:
                 continue
-            assert forks(what, folder)
-            assert states[what] == seen(folder)
+            assert forks(change, folder)
+            assert states[change] == seen(folder)
             assert len(list(folder.glob("data-*"))) == 1
         shutil.rmtree(folder, ignore_errors=True)
     assert killed > MOMENTS // 2
@@ -212,8 +212,8 @@ def test_a_reader_keeps_its_snapshot_and_loading_races_with_commits(forks: Forks
     readers = [threading.Thread(target=read) for _ in range(2)]
     for reader in readers:
         reader.start()
-    for what in ("add", "delete", "compact") * 4:
-        assert forks(what, tmp_path)
+    for change in ("add", "delete", "compact") * 4:
+        assert forks(change, tmp_path)
     stop.set()
     for reader in readers:
         reader.join()
@@ -259,8 +259,8 @@ def test_a_flipped_byte_anywhere_is_refused(tmp_path: Path) -> None:
     }
     for path in files:
         about, whole = path.stat(), path.read_bytes()
-        place = random.Random(path.name).randrange(len(whole))
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        offset = random.Random(path.name).randrange(len(whole))
+        path.write_bytes(whole[:offset] + bytes([whole[offset] ^ 1]) + whole[offset + 1 :])
         with pytest.raises(ArtifactError, match=f"damaged: the checksum of .*{path.name} is wrong"):
             Pipeline.load(tmp_path)
         os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))  # as a bad disk does it

@@ -151,10 +151,10 @@ def answers(pipeline: Pipeline, queries=QUERIES) -> list[list[tuple]]:
 
 def check_alike(expected: Pipeline, actual: Pipeline, queries=QUERIES) -> None:
     """The same hits, passages and scores; documents whose scores are equal but for rounding may change places."""
-    for one, other in zip(answers(expected, queries), answers(actual, queries), strict=True):
-        np.testing.assert_allclose([hit[-1] for hit in one], [hit[-1] for hit in other], rtol=2e-6, atol=2e-6)
-        last = one[-1][-1] + 1e-5 if one else 0.0  # ties at the end of the list may be cut otherwise
-        assert sorted(hit[:-1] for hit in one if hit[-1] > last) == sorted(hit[:-1] for hit in other if hit[-1] > last)
+    for hits, other in zip(answers(expected, queries), answers(actual, queries), strict=True):
+        np.testing.assert_allclose([hit[-1] for hit in hits], [hit[-1] for hit in other], rtol=2e-6, atol=2e-6)
+        last = hits[-1][-1] + 1e-5 if hits else 0.0  # ties at the end of the list may be cut otherwise
+        assert sorted(hit[:-1] for hit in hits if hit[-1] > last) == sorted(hit[:-1] for hit in other if hit[-1] > last)
 
 
 MAKERS = {
@@ -193,11 +193,11 @@ def test_any_sequence_of_changes_equals_a_new_index(name: str, tmp_path: Path) -
     numbers = iter(range(40, 1000))
     compacted = 0
     steps = [*rng.sample(["add", "add", "delete", "sync"], 4), *rng.sample(["compact", "delete", "add"], 3)]
-    for step, what in enumerate(steps):
+    for step, change in enumerate(steps):
         if step % 4 >= 2:
             pipeline.save(tmp_path / "index")
             pipeline = Pipeline.load(tmp_path / "index", verify=True)
-        if what in ("add", "sync"):
+        if change in ("add", "sync"):
             fresh = documents(rng, [f"d{next(numbers)}" for _ in range(rng.randrange(1, 8))])
             known = rng.sample(sorted(living), 6)
             changed = documents(rng, known[:2])
@@ -205,7 +205,7 @@ def test_any_sequence_of_changes_equals_a_new_index(name: str, tmp_path: Path) -
             relabeled = [Document(id, living[id].text, {"year": 1900 + step}) for id in known[4:]]
             given = [*fresh, *changed, *same, *relabeled]
             rng.shuffle(given)
-            if what == "sync":
+            if change == "sync":
                 stays = set(rng.sample(sorted(living), len(living) - 3)) | set(known)
                 gone = len(living) - len(stays)
                 given += [living[id] for id in sorted(stays - set(known))]
@@ -220,7 +220,7 @@ def test_any_sequence_of_changes_equals_a_new_index(name: str, tmp_path: Path) -
                 if document.id in living and living[document.id].text != document.text:
                     del living[document.id]
                 living[document.id] = document
-        elif what == "delete":
+        elif change == "delete":
             gone = rng.sample(sorted(living), 4)
             changes = pipeline.delete([*gone, "nobody"], compact_at=0.3)
             assert (4, ("nobody",)) == (changes.deleted, changes.unknown)
@@ -282,7 +282,7 @@ def test_deleting_writes_next_to_nothing(tmp_path: Path, given: list[Document]) 
         "pipeline.yaml",
         "state/retriever/scaling.json",
     }
-    assert not {hit[0] for one in answers(Pipeline.load(tmp_path, verify=True)) for hit in one} & {"d1", "d2"}
+    assert not {hit[0] for hits in answers(Pipeline.load(tmp_path, verify=True)) for hit in hits} & {"d1", "d2"}
 
 
 def test_what_changed_nothing_writes_nothing(tmp_path: Path, given: list[Document]) -> None:
@@ -335,9 +335,9 @@ def test_lists_are_filled_around_deleted_documents() -> None:
         pipeline = Pipeline(retriever=retriever).fit(many)
         best = [hit.document.id for hit in pipeline.search("cat")]
         pipeline.delete(best, compact_at=1.0)
-        found = [hit.document.id for hit in pipeline.search("cat")]
-        assert len(found) == 10
-        assert not set(best) & set(found)
+        ids = [hit.document.id for hit in pipeline.search("cat")]
+        assert len(ids) == 10
+        assert not set(best) & set(ids)
 
 
 # -- what is learned ----------------------------------------------------------------------------------------------
@@ -350,14 +350,14 @@ def test_lsa_keeps_its_projection_and_says_so(tmp_path: Path, given: list[Docume
         before = pipeline.retriever.embedder.embed_queries(TEXTS)
         changes = pipeline.add(documents(random.Random(2), [f"e{n}" for n in range(5)]))
         assert before.tolist() == pipeline.retriever.embedder.embed_queries(TEXTS).tolist()
-        place = "retriever.embedder ('lsa') was "
-        assert place + "fitted on 30 passages; of the 35 that the index now has, 5 came later" == changes.stale
+        prefix = "retriever.embedder ('lsa') was "
+        assert prefix + "fitted on 30 passages; of the 35 that the index now has, 5 came later" == changes.stale
     with Pipeline.editing(tmp_path) as pipeline:
         pipeline.delete(["d0", "e0"])
-        assert place + "fitted on 30 passages; of the 33 that the index now has, 4 came later" == pipeline.stale()
+        assert prefix + "fitted on 30 passages; of the 33 that the index now has, 4 came later" == pipeline.stale()
         pipeline.compact()
     loaded = Pipeline.load(tmp_path)
-    assert place + "fitted on 30 passages; of the 33 that the index now has, 4 came later" == loaded.stale()
+    assert prefix + "fitted on 30 passages; of the 33 that the index now has, 4 came later" == loaded.stale()
     assert "e1" in {hit.document.id for hit in loaded.search(loaded.corpus[loaded.corpus.position("e1")].text)}
 
 
@@ -465,8 +465,8 @@ def test_two_searches_with_the_same_factors_have_a_vector_for_each_passage(given
     pipeline = Pipeline(retriever=BM25(), stages=stages).fit(given)
     pipeline.add([Document(f"new {n}", f"word{n} word{n + 1}") for n in range(3)])
     fresh = pipeline.spec.clone().fit([*given, *(Document(f"new {n}", f"word{n} word{n + 1}") for n in range(3))])
-    for one, other in zip(pipeline.stages, fresh.stages, strict=True):
-        np.testing.assert_allclose(other.factors.vectors, one.factors.vectors, rtol=1e-6)  # type: ignore[attr-defined]
+    for updated, other in zip(pipeline.stages, fresh.stages, strict=True):
+        np.testing.assert_allclose(other.factors.vectors, updated.factors.vectors, rtol=1e-6)  # type: ignore[attr-defined]
     assert [hit.document.id for hit in fresh.search("word4 word5")] == [
         hit.document.id for hit in pipeline.search("word4 word5")
     ]
@@ -590,8 +590,8 @@ class Weights(WordEmbedder):
 def test_an_index_of_another_model_is_refused(
     tmp_path: Path, given: list[Document], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, first = Weights(size=4), Weights(size=4).spec.cache_key
-    Pipeline(retriever=Dense(embedder=one)).fit(given).save(tmp_path)
+    embedder, first = Weights(size=4), Weights(size=4).spec.cache_key
+    Pipeline(retriever=Dense(embedder=embedder)).fit(given).save(tmp_path)
     monkeypatch.setattr(Weights, "precision", "float32")  # another machine: another key, but the same index
     assert first != Weights(size=4).spec.cache_key
     Pipeline.load(tmp_path)

@@ -721,9 +721,9 @@ class TestCosineAdapter(StageConformance):
         return CosineAdapter(embedder=LSA(dim=6, stop_words=False), networks=2, keep={"recall": 0.9})
 
     def candidates(self, passages, n_queries=None):
-        found = super().candidates(passages, n_queries)
+        table = super().candidates(passages, n_queries)
         return Candidates(
-            found.documents, np.tanh(found.scores) * found.mask - np.where(found.mask, 0, np.inf), found.passages
+            table.documents, np.tanh(table.scores) * table.mask - np.where(table.mask, 0, np.inf), table.passages
         )
 
 
@@ -1022,8 +1022,8 @@ class Reversed(Rerank):
     type = "reversed"
 
     def process(self, batch, candidates):
-        found = super().process(batch, candidates)
-        return type(found)(found.documents[:, ::-1], found.scores[:, ::-1], found.passages[:, ::-1])
+        reranked = super().process(batch, candidates)
+        return type(reranked)(reranked.documents[:, ::-1], reranked.scores[:, ::-1], reranked.passages[:, ::-1])
 
 
 class TestThatTheyFail:

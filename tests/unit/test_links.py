@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,9 @@ def test_paths_that_are_named_exist(page: Path) -> None:
     examples = {"rerankers/brevity.py", "tests/test_brevity.py"}
     missing = [name for name in sorted(named - examples) if not (ROOT / name).exists()]
     assert missing == []
+
+
+def test_the_install_page_names_every_extra() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    assert [extra for extra in extras if extra not in ("test", "docs", "dev") and f"`{extra}`" not in page] == []

@@ -61,6 +61,9 @@ def test_every_command_option_and_public_name_is_there(pages: dict[str, str]) ->
     commands = pages["reference/commands.md"]
     for words in ("## rag index", "## rag datasets split", "## rag store gc", "`--group-duplicates`", "`DIR`"):
         assert words in commands
+    for option in ("--trial-timeout SECONDS", "--on-error report\\|stop\\|skip", "--trials N", "--split TEXT"):
+        assert f"| `{option}` |" in commands
+    assert "| `` |" not in commands
     python = pages["reference/python.md"]
     for words in ("### evaluate", "### Pipeline", "- `.search()`", "**Raises**"):
         assert words in python

@@ -24,7 +24,7 @@ METHODS = [
 ] + [Pipeline.rollback, Pipeline.generations]
 
 
-@pytest.mark.parametrize("function", [*FUNCTIONS, *METHODS], ids=lambda one: one.__qualname__)
+@pytest.mark.parametrize("function", [*FUNCTIONS, *METHODS], ids=lambda function: function.__qualname__)
 def test_a_misspelled_argument_is_refused_with_the_nearest(function):
     parameters = list(inspect.signature(function).parameters)
     name = "workers" if function is hpo.tune else parameters[-1]
@@ -70,9 +70,9 @@ def test_a_langchain_retriever_takes_what_it_knows(given, message):
 def test_its_own_arguments_and_those_of_langchain_are_taken():
     pipeline = Pipeline(retriever=BM25()).fit(DOCUMENTS)
     retriever = pipeline.as_langchain_retriever(k=1, filter={"tenant": "A"}, tags=["mine"], name="finder")
-    assert [one.id for one in retriever.invoke("refund")] == ["a"]
-    assert [one.id for one in retriever.invoke("refund", filter={"tenant": "B"})] == ["b"]
-    assert [one.id for one in retriever.invoke(Query("q", "refund", filter={"tenant": "B"}))] == ["b"]
+    assert [document.id for document in retriever.invoke("refund")] == ["a"]
+    assert [document.id for document in retriever.invoke("refund", filter={"tenant": "B"})] == ["b"]
+    assert [document.id for document in retriever.invoke(Query("q", "refund", filter={"tenant": "B"}))] == ["b"]
 
 
 @pytest.mark.parametrize(

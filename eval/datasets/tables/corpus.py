@@ -14,6 +14,7 @@ from rag.errors import ConfigError
 from rag.eval.datasets.tables.base import Delimiter, Rows, Table
 from rag.formats.units import Unit
 from rag.remarks import Remarks
+from rag.store.store import Store
 
 __all__ = ["CorpusTable"]
 
@@ -60,10 +61,10 @@ class CorpusTable(Table):
         self.on_error = on_error
         self.unit = unit
 
-    def read(self, folder: Path, remarks: Remarks) -> Corpus:
+    def read(self, folder: Path, remarks: Remarks, *, store: Store | None = None) -> Corpus:
         """Read the documents; paths are relative to ``folder``. Remarks are added to ``remarks``."""
         if isinstance(self.path, list) or self.path.startswith("hf:") or glob.has_magic(self.path):
-            return self._read(folder)
+            return self._read(folder, store)
         path = folder / Path(self.path).expanduser()
         if not path.exists():
             raise ConfigError(f"no such file or folder: '{path}'", parameter="path")
@@ -92,9 +93,9 @@ class CorpusTable(Table):
                 message = f"{len(bare)} documents have no text in '{column}' (such as {bare[0]})"
                 remarks.add("cells_empty", message, count=len(bare), total=len(corpus), examples=bare)
             return corpus
-        return self._read(folder)
+        return self._read(folder, store)
 
-    def _read(self, folder: Path) -> Corpus:
+    def _read(self, folder: Path, store: Store | None) -> Corpus:
         paths = self.path if isinstance(self.path, list) else [self.path]
         sources = [path if path.startswith("hf:") else folder / Path(path).expanduser() for path in paths]
         return read_corpus(
@@ -107,4 +108,5 @@ class CorpusTable(Table):
             columns=self.columns,
             on_error=self.on_error,
             unit=self.unit,
+            store=store,
         )

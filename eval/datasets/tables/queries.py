@@ -101,18 +101,18 @@ class QueriesTable(Table):
                 parameter="text",
             )
         used = {id, text, self.relevant, self.answer, self.split, "metadata", "turns"}
-        found: dict[str, tuple[str, Query, str, dict[str, int]]] = {}
+        queries: dict[str, tuple[str, Query, str, dict[str, int]]] = {}
         for number, (where, row) in enumerate(chain([(at, first)], rows), 1):
             try:
                 name = str(number) if id is None else row_id(row, id, where)
-                others = [str(one) for one in row if one not in used]
+                others = [str(column) for column in row if column not in used]
                 query = query_of(row, name, where, text=text, others=others)
                 if self.answer is not None:
                     query = replace(query, metadata={**query.metadata, **_answers(row.get(self.answer), where)})
                 split = "test" if self.split is None else cell_of(row, self.split, where, "split")
                 grades = {} if self.relevant is None else self._grades(row, where)
-                if name in found:
-                    _, earlier, in_split, judged = found[name]
+                if name in queries:
+                    _, earlier, in_split, judged = queries[name]
                     if self.relevant is None or (earlier.text, in_split) != (query.text, split):
                         raise DataError(f"{where}: two queries have the id '{name}'")
                     for document, grade in grades.items():
@@ -124,13 +124,13 @@ class QueriesTable(Table):
                     if len(judged) > 1:
                         judged.pop("", None)
                 else:
-                    found[name] = (where, query, split, grades)
+                    queries[name] = (where, query, split, grades)
             except DataError as error:
                 reading.fail(error)
             else:
                 reading.n_read += 1
         remarks.extend(reading.finish())
-        return list(found.values())
+        return list(queries.values())
 
     def _grades(self, row: Mapping[str, Any], location: str) -> dict[str, int]:
         value = row.get(self.relevant or "")

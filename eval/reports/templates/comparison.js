@@ -1,7 +1,7 @@
 // The sorted differences of the chosen pair by the chosen measure; the table beside them shows the same.
 drawn.then(async (able) => {
-  const place = document.getElementById("plot-differences");
-  if (!able || !place) return;
+  const box = document.getElementById("plot-differences");
+  if (!able || !box) return;
   const { pairs, measures, values, names, labels, texts, figures: wanted } = await page;
   const choose = document.getElementById("choose");
   const [byMeasure, byPair] = ["measure", "pair"].map((id) => document.getElementById(id));
@@ -21,7 +21,7 @@ drawn.then(async (able) => {
       `${texts[n]}<br>${labels[baseline]}: ${theirs[n].toFixed(3)}, ${labels[run]}: ${ours[n].toFixed(3)}, ${signed(differences[n])}`);
     bar.marker = { color: order.map((n) => (differences[n] < 0 ? "<bad>" : "<good>")), line: { width: 0 } };
     layout.yaxis.title.text = `${labels[measure]}, difference`;
-    draw(place, { data: [bar], layout });
+    draw(box, { data: [bar], layout });
 
     const heads = table.tHead.rows[0].cells;
     const name = (cell, text) => (cell.querySelector("button") ?? cell).replaceChildren(text);

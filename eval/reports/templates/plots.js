@@ -18,7 +18,7 @@ const style = () => {
     if (typeof value === "string") return /^<[a-z-]+>$/.test(value) ? color(value.slice(1, -1)) : value;
     if (Array.isArray(value)) return value.map(paint);
     if (value && typeof value === "object") {
-      return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, paint(one)]));
+      return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, paint(part)]));
     }
     return value;
   };
@@ -38,15 +38,15 @@ const style = () => {
   return { paint, template: { layout } };
 };
 
-const draw = (place, figure, { paint, template } = style(), width = undefined) => {
-  figures.set(place, figure);
+const draw = (box, figure, { paint, template } = style(), width = undefined) => {
+  figures.set(box, figure);
   const layout = { ...paint(figure.layout), template, ...(width ? { width } : {}) };
-  return Plotly.react(place, paint(figure.data), layout, { displayModeBar: false, responsive: !width, doubleClick: false });
+  return Plotly.react(box, paint(figure.data), layout, { displayModeBar: false, responsive: !width, doubleClick: false });
 };
 
 const redraw = (width) => {
   const now = style();
-  for (const [place, figure] of figures) draw(place, figure, now, width);
+  for (const [box, figure] of figures) draw(box, figure, now, width);
 };
 
 // Resolves when everything is drawn; false where a browser cannot unpack.
@@ -72,7 +72,7 @@ const drawn = page
   })
   .catch((error) => {
     if ("DecompressionStream" in window) throw error;
-    document.querySelectorAll(".plot").forEach((one) => (one.hidden = true));
-    document.querySelectorAll("details.numbers").forEach((one) => (one.open = true));
+    document.querySelectorAll(".plot").forEach((plot) => (plot.hidden = true));
+    document.querySelectorAll("details.numbers").forEach((numbers) => (numbers.open = true));
     return false;
   });

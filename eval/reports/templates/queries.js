@@ -2,7 +2,7 @@
 {
   const table = document.getElementById("all");
   const dialog = document.getElementById("query");
-  const place = dialog.querySelector("div");
+  const content = dialog.querySelector("div");
   const [previous, next] = dialog.querySelectorAll("button.step");
   let current = null;
 
@@ -50,8 +50,8 @@
       body.append(make("tr", "", cell, make("td", "n", String(grade)), ...places));
     }
     const caption = make("caption", "hidden", "Relevant documents and their rank after each stage");
-    const found = make("table", "", caption, make("thead", "", head), body);
-    const box = make("div", "scroll", found);
+    const ranking = make("table", "", caption, make("thead", "", head), body);
+    const box = make("div", "scroll", ranking);
     box.tabIndex = 0;
     box.role = "region";
     box.ariaLabel = "Relevant documents";
@@ -80,7 +80,7 @@
       line.append(make("span", `badge ${good}`, verdict), " ", make("span", "facts", judge));
       list.append(make("li", "", line));
     }
-    const due = references.map((one) => words("p", "facts", `Reference: ${one}`));
+    const due = references.map((reference) => words("p", "facts", `Reference: ${reference}`));
     return make("section", "", make("h3", "", "Answer"), words("p", "", text), words("p", "facts", facts), ...due, list);
   };
 
@@ -91,8 +91,8 @@
     document.getElementById("query-title").textContent = query.text;
     const faults = query.failures.map(([mode, loss]) => make("span", "badge bad", `${data.modes[mode]}: −${short(loss)}`));
     const values = data.measures.map((name, n) => make("span", "version", `${name} `, make("b", "", short(query.values[n]))));
-    const stages = make("div", "stages-of", ...query.stages.map((one, n) => stage(data, data.stages[n], wordsOf(query.text), one)));
-    place.replaceChildren(
+    const stages = make("div", "stages-of", ...query.stages.map((listed, n) => stage(data, data.stages[n], wordsOf(query.text), listed)));
+    content.replaceChildren(
       words("p", "facts id", query.about),
       make("p", "values", ...values),
       make("p", "faults", ...faults),
@@ -146,11 +146,11 @@
       const button = event.target.closest("button.open");
       if (button) show(button.closest("tr"));
     });
-    document.querySelectorAll(".opens").forEach((place) => {
-      const button = opener("", ...place.childNodes);
-      button.addEventListener("click", () => show(rows.get(place.dataset.n)));
-      place.replaceChildren(button);
-      place.parentElement.hidden = false;
+    document.querySelectorAll(".opens").forEach((mark) => {
+      const button = opener("", ...mark.childNodes);
+      button.addEventListener("click", () => show(rows.get(mark.dataset.n)));
+      mark.replaceChildren(button);
+      mark.parentElement.hidden = false;
     });
   }
 

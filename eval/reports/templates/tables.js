@@ -42,8 +42,8 @@ const sortable = (table) => {
     const keys = new Map(
       rows.map(({ element }) => [element, (numeric ? number : text)(element.cells[column])]),
     );
-    rows.sort((one, other) => {
-      const [a, b] = [keys.get(one.element), keys.get(other.element)];
+    rows.sort((first, second) => {
+      const [a, b] = [keys.get(first.element), keys.get(second.element)];
       if (!numeric) return direction * order.compare(a, b);
       // What has no number comes last either way.
       return Number.isNaN(a) - Number.isNaN(b) || direction * (a - b) || 0;
@@ -91,7 +91,7 @@ for (const table of document.querySelectorAll("table.sortable")) tables.set(tabl
   let folded = [];
   addEventListener("beforeprint", () => {
     folded = [...document.querySelectorAll("details.case:not([open])")];
-    folded.forEach((one) => (one.open = true));
+    folded.forEach((details) => (details.open = true));
   });
-  addEventListener("afterprint", () => folded.forEach((one) => (one.open = false)));
+  addEventListener("afterprint", () => folded.forEach((details) => (details.open = false)));
 }

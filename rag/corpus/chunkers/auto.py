@@ -83,5 +83,5 @@ def _merged(corpus: Corpus, cut: Passages, places: np.ndarray, others: np.ndarra
     order = np.argsort(document, kind="stable")
     moved = np.empty(len(order), dtype=np.int64)
     moved[order] = np.arange(len(order))
-    metadata = {int(moved[place]): about for place, about in cut.metadata.items()}
+    metadata = {int(moved[passage]): about for passage, about in cut.metadata.items()}
     return Passages(corpus, document[order], start[order], end[order], metadata)

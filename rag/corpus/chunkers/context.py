@@ -31,7 +31,7 @@ def known_of(corpus: Corpus, first: int, texts: Sequence[str], *, everything: bo
     if not places:
         return {}
     written = corpus.metadata_texts(np.asarray(places, dtype=np.int64))
-    return {place: json.loads(text) for place, text in zip(places, written, strict=True) if text != "{}"}
+    return {position: json.loads(text) for position, text in zip(places, written, strict=True) if text != "{}"}
 
 
 class Pages:

@@ -32,7 +32,7 @@ class RecursiveChunker(SizedChunker):
     def spans(self, texts: Sequence[str], tokenizer: Tokenizer | None) -> Sequence[Sequence[Span]]:
         splitter = self.splitter(tokenizer)
         pieces = [list(self.pieces(text, 0, len(text))) for text in texts]
-        return [[Span(start, end) for start, end in one] for one in cut_pieces(splitter, texts, pieces)]
+        return [[Span(start, end) for start, end in offsets] for offsets in cut_pieces(splitter, texts, pieces)]
 
     @property
     def limit(self) -> int:
@@ -44,7 +44,7 @@ class RecursiveChunker(SizedChunker):
         limit = self.limit
         while end - start > limit:
             breaks = (text.rfind(mark, start + limit // 2, start + limit) + len(mark) for mark in ("\n\n", "\n", " "))
-            stop = next((place for place in breaks if place > start + limit // 2), start + limit)
+            stop = next((offset for offset in breaks if offset > start + limit // 2), start + limit)
             yield start, stop
             start = stop
         yield start, end

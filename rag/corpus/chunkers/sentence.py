@@ -60,9 +60,9 @@ class SentenceChunker(SizedChunker):
         from sentencex import get_sentence_boundaries
 
         sentences = []
-        for found in get_sentence_boundaries(self.language, text):
-            piece = text[found["start_index"] : found["end_index"]]
-            start = found["start_index"] + len(piece) - len(piece.lstrip())
+        for sentence in get_sentence_boundaries(self.language, text):
+            piece = text[sentence["start_index"] : sentence["end_index"]]
+            start = sentence["start_index"] + len(piece) - len(piece.lstrip())
             if piece.strip():
                 sentences.append((start, start + len(piece.strip())))
         if tokenizer is None:

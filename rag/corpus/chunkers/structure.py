@@ -54,10 +54,10 @@ class Structure:
     breaks: Sequence[int]
     front_matter: Mapping[str, Any]
 
-    def block_around(self, place: int) -> Block | None:
-        """The code block or table that a place is inside of, not at its start."""
-        at = bisect_right(self.blocks, place, key=lambda block: block.start) - 1
-        inside = at >= 0 and self.blocks[at].start < place < self.blocks[at].end
+    def block_around(self, offset: int) -> Block | None:
+        """The code block or table that an offset is inside of, not at its start."""
+        at = bisect_right(self.blocks, offset, key=lambda block: block.start) - 1
+        inside = at >= 0 and self.blocks[at].start < offset < self.blocks[at].end
         return self.blocks[at] if inside else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,12 +14,15 @@ from rag.formats.markdown import heading, joined
 
 __all__ = ["HTMLReader", "from_html"]
 
+_HEADING = re.compile("#{1,5} ")
+"""A heading that can become one of the next level."""
+
 
 class HTMLReader(Reader):
     """Web pages: main content without navigation, with headings, lists, tables and code."""
 
     name = "html"
-    version = "2"
+    version = "3"
     libraries = ("selectolax",)
 
     def read(self, file: File) -> Iterator[Converted]:
@@ -42,11 +46,26 @@ def from_html(text: str, *, whole: bool = False) -> Converted:
         return Converted("", metadata)
     writer = Blocks()
     blocks = writer.of(body)
-    title = next((block[2:] for block in blocks if block.startswith("# ")), "")
-    named = metadata.get("title", "")
-    if not title and named and not whole:
-        first = next((block for block in blocks if block.startswith("#")), "")
-        if first.lstrip("# ").replace("`", "") != named:
-            blocks.insert(0, heading(1, named))
-    metadata |= {"title": title.replace("`", "")} if title else {}
+    title = _titled(blocks, "" if whole else metadata.get("title", ""))
+    metadata |= {"title": title} if title else {}
     return Converted(joined(blocks), metadata, counts={"markup_deep": writer.n_deep} if writer.n_deep else {})
+
+
+def _titled(blocks: list[str], named: str) -> str:
+    """Title of a page, which becomes its first heading where it is none: the only heading of the first level; of
+    several the one that the page is named by; else the page's name, with all headings a level below it.
+
+    Args:
+        blocks: Of the page, in Markdown; changed in place.
+        named: What the head of the page calls it.
+    """
+    firsts = [block[2:].replace("`", "") for block in blocks if block.startswith("# ")]
+    shared = [text for text in firsts if text.casefold() in named.casefold()]
+    if len(firsts) == 1 or shared or not named:
+        return max(shared, key=len, default=next(iter(firsts), ""))
+    if firsts:
+        blocks[:] = [f"#{block}" if _HEADING.match(block) else block for block in blocks]
+    first = next((block for block in blocks if block.startswith("#")), "")
+    if firsts or first.lstrip("# ").replace("`", "") != named:
+        blocks.insert(0, heading(1, named))
+    return named

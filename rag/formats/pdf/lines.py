@@ -191,9 +191,11 @@ class _Fonts:
 
         def composed(match: re.Match[str]) -> str:
             accent, letter = match.groups()
-            one = unicodedata.normalize("NFC", {"\u0131": "i", "\u0237": "j"}.get(letter, letter) + _ACCENTS[accent])
+            composite = unicodedata.normalize(
+                "NFC", {"\u0131": "i", "\u0237": "j"}.get(letter, letter) + _ACCENTS[accent]
+            )
             at = start + match.start()
-            return one if len(one) == 1 and self._over(at, at + 1) else match[0]
+            return composite if len(composite) == 1 and self._over(at, at + 1) else match[0]
 
         return _ACCENTED.sub(composed, text)
 

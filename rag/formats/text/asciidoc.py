@@ -22,6 +22,8 @@ _STYLE = re.compile(r"^\[(.*)\]$")
 _MACRO = re.compile(
     r"\b(?:link|mailto|xref|footnote|image|icon|kbd|btn|menu|linkgit|anchor|https?|pass):+([^\s\[]*)\[((?:[^\]\\]|\\.)*)\]"
 )
+_MANUAL = re.compile(r"\blinkgit:([\w.-]+)\[(\d\w*)\]")
+"""A page of git's manual and its section."""
 _REFERENCE = re.compile(r"<<([^,>]+)(?:,([^>]*))?>>|\[\[[^\]]*\]\]")
 _DELIMITED = {
     "----": "code",
@@ -43,6 +45,7 @@ class AsciiDocReader(Reader):
     """AsciiDoc: headings, listings with their language, lists, tables; attributes and comments are left out."""
 
     name = "asciidoc"
+    version = "2"
 
     def read(self, file: File) -> Iterator[Converted]:
         text, counts = decoded(file.content, encoding=file.encoding)
@@ -196,6 +199,7 @@ class _Parser:
             ),
             text,
         )
+        text = _MANUAL.sub(r"\1(\2)", text)
         text = _MACRO.sub(lambda match: match[2].split(",")[0].strip("^\"'") or match[1], text)
         text = _REFERENCE.sub(lambda match: match[2] or match[1] or "", text)
         text = re.sub(r"(?<![\w`])([`+])(?=\S)(.+?)(?<=\S)\1(?!\w)", lambda match: f"`{match[2].strip('+')}`", text)

@@ -27,14 +27,49 @@ _CHAT = re.compile(
 )
 
 
+_MARKUP = {
+    "asciidoc": re.compile(
+        r"^\[\[[\w-]+\]\]$|^\[(?:verse|quote|source|listing|horizontal|cols|NOTE|TIP)\b[^\]\n]*\]$"
+        r"|^(?:include|ifn?def|endif|image)::|\blink(?:git)?:[\w./-]+\[",
+        re.MULTILINE,
+    ),
+    "rst": re.compile(r"^[ ]*\.\. [\w-]+::|^\.\. _[^:\n]+:|:(?:ref|doc|class|func|meth|mod|term):`", re.MULTILINE),
+}
+"""What only one markup has."""
+_UNDERLINED = re.compile(r"\A\s*(?:=+\n)?\S[^\n]*\n(=|-|\*|~|#)\1{2,}\s*$|\A\s*= \S", re.MULTILINE)
+"""A text that begins with a title as AsciiDoc and reStructuredText have it."""
+_TELLING = 3
+"""Times that a markup's own marks must stand in a text with a title."""
+
+
 class TextReader(Reader):
-    """Texts. One that a messenger has exported as a chat is read as a conversation, a turn a line."""
+    """Texts. One that a messenger has exported as a chat is read as a conversation, a turn a line; one that is written
+    in AsciiDoc or reStructuredText, as in many source trees, as that.
+    """
 
     name = "text"
+    version = "2"
 
     def read(self, file: File) -> Iterator[Converted]:
         text, counts = decoded(file.content, encoding=file.encoding)
+        if (markup := _markup(text)) is not None:
+            yield from markup.read(file)
+            return
         yield Converted(_conversation(text) or text, counts=counts)
+
+
+def _markup(text: str) -> Reader | None:
+    """The reader of the markup that a text is written in."""
+    if not _UNDERLINED.match(text.replace("\r\n", "\n")):
+        return None
+    from rag.formats.text.asciidoc import AsciiDocReader
+    from rag.formats.text.rst import RSTReader
+
+    marks = {kind: len(pattern.findall(text)) for kind, pattern in _MARKUP.items()}
+    likely = max(marks, key=lambda kind: marks[kind])
+    if marks[likely] < _TELLING:
+        return None
+    return AsciiDocReader() if likely == "asciidoc" else RSTReader()
 
 
 class MarkdownReader(Reader):

@@ -17,9 +17,9 @@ __all__ = ["Bucket", "is_bucket"]
 _SCHEMES = ("s3", "gs", "az", "file")
 
 
-def is_bucket(place: object) -> bool:
+def is_bucket(location: object) -> bool:
     """Whether a store is named by the URL of a bucket, not by a folder."""
-    return isinstance(place, str) and "://" in place
+    return isinstance(location, str) and "://" in location
 
 
 class Bucket:

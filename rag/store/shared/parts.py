@@ -51,8 +51,8 @@ class Parts:
     def __init__(self, bucket: Bucket, root: Path, kind: str, key: str) -> None:
         self.bucket = bucket
         self.prefix = f"values/{kind}/{key}"
-        place = hashlib.sha256(bucket.url.encode()).hexdigest()[:16]
-        self._known = root / "shared" / place / kind / f"{key}.sqlite"
+        folder = hashlib.sha256(bucket.url.encode()).hexdigest()[:16]
+        self._known = root / "shared" / folder / kind / f"{key}.sqlite"
 
     def pull(self, values: KeyValueCache, names: list[str] | None = None) -> int:
         """Merge what is in the bucket and was not merged yet; gives the number of values.

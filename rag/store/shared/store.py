@@ -37,13 +37,13 @@ class SharedStore(Store):
 
     def __init__(self, url: str, *, mode: Mode = "use", root: Path | None = None) -> None:
         self.bucket = Bucket(url)
-        place = hashlib.sha256(self.bucket.url.encode()).hexdigest()[:16]
-        super().__init__(root or default_root() / "buckets" / place, mode=mode)
+        folder = hashlib.sha256(self.bucket.url.encode()).hexdigest()[:16]
+        super().__init__(root or default_root() / "buckets" / folder, mode=mode)
         self._known = artifact_names(self.bucket)
         self._parts: dict[tuple[str, str], Parts] = {}
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         return self.bucket.url
 
     def has(self, kind: str, key: str) -> bool:
@@ -78,19 +78,19 @@ class SharedStore(Store):
         super().close()
 
     def _find(self, kind: str, key: str) -> Path | None:
-        found = super()._find(kind, key)
-        if found is None and not (self.mode == "refresh" and key not in self._fresh) and self._is_there(kind, key):
+        folder = super()._find(kind, key)
+        if folder is None and not (self.mode == "refresh" and key not in self._fresh) and self._is_there(kind, key):
             with self._lock(f"fetch-{key}"):
-                found = super()._find(kind, key)
-                if found is None:
+                folder = super()._find(kind, key)
+                if folder is None:
                     logger.info("fetching %s %s from %s", kind, key, self.bucket)
                     try:
                         fetch_artifact(self.bucket, kind, key, self._folder(kind, key))
                     except ArtifactError as error:
                         logger.warning("%s; it is computed again", error)
                         return None
-                    found = super()._find(kind, key)
-        return found
+                    folder = super()._find(kind, key)
+        return folder
 
     def _is_there(self, kind: str, key: str) -> bool:
         if (kind, key) not in self._known:

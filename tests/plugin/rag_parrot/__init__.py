@@ -37,12 +37,12 @@ class Parrot(Retriever):
             raise NotFittedError("'parrot' has not been fitted")
         places = [[text.find(self._folded(query)) for text in self._texts] for query in batch.texts]
         offsets = np.asarray(places, dtype=np.int64).reshape(len(batch), len(self._texts))
-        found = np.zeros(offsets.shape, dtype=bool)
+        passing = np.zeros(offsets.shape, dtype=bool)
         for rows, allowed in batch.groups(self._passages):
             may = np.zeros(len(self._texts), dtype=bool)
             may[slice(None) if allowed is None else allowed] = True
-            found[rows] = may
-        keys = np.where((offsets >= 0) & found, np.arange(len(self._texts)), -1)
+            passing[rows] = may
+        keys = np.where((offsets >= 0) & passing, np.arange(len(self._texts)), -1)
         owners = np.where(keys >= 0, self._passages.document, -1)
         return Candidates.from_scores(owners, -offsets, keys).best_per_document(self.top_k)
 

@@ -80,7 +80,7 @@ def test_the_run_folder(evaluation: Evaluation, tmp_path: Path) -> None:
         "grade": 2,
         "link": "",
     }
-    assert [hit.document.id for hit in evaluation.results[0]] == [one["id"] for one in rows[0]["returned"]]
+    assert [hit.document.id for hit in evaluation.results[0]] == [returned["id"] for returned in rows[0]["returned"]]
 
 
 def test_a_run_replaces_a_run_and_nothing_else(evaluation: Evaluation, tmp_path: Path) -> None:
@@ -112,13 +112,13 @@ def test_a_document_that_is_the_query_can_be_left_out() -> None:
 
 def test_one_query_has_no_interval_and_nothing_found_counts_zero(tmp_path: Path) -> None:
     data = tiny(Document("a b", "cat"), query=Query("q 1", "dog"), relevant="a b")
-    found = evaluate(Pipeline(retriever=BM25()), data, measures=["AP"])
-    assert found.metrics["measures"]["AP"] == {"mean": 0.0, "ci95": None}
+    measured = evaluate(Pipeline(retriever=BM25()), data, measures=["AP"])
+    assert measured.metrics["measures"]["AP"] == {"mean": 0.0, "ci95": None}
     assert {
         "1 of 1 queries got no document; they count 0 (1 in SetP, SetR and SetF where nothing is relevant)",
         "one query only: no interval can be given",
-    } <= set(found.metrics["notes"])
-    write_run(found, tmp_path / "run")
+    } <= set(measured.metrics["notes"])
+    write_run(measured, tmp_path / "run")
 
 
 def test_white_space_in_ids_does_not_break_the_columns(tmp_path: Path) -> None:
@@ -157,12 +157,12 @@ def test_every_measure_sees_tied_documents_in_the_order_that_is_returned(tmp_pat
         Corpus.from_documents([Document("c", "fox"), Document("a", "fox"), Document("b", "fox")]),
         {"test": Split([Query("q", "fox")], {"q": {"c": 1}})},
     )
-    found = evaluate(Pipeline(retriever=BM25()), data, measures=["RR", "RR@10", "P@1", "AP", "nDCG@10"])
-    assert ["c", "a", "b"] == [hit.document.id for hit in found.results[0]] == list(found.run["q"])
+    measured = evaluate(Pipeline(retriever=BM25()), data, measures=["RR", "RR@10", "P@1", "AP", "nDCG@10"])
+    assert ["c", "a", "b"] == [hit.document.id for hit in measured.results[0]] == list(measured.run["q"])
     assert dict.fromkeys(["RR", "RR@10", "P@1", "AP", "nDCG@10"], 1.0) == {
-        name: value["q"] for name, value in found.values.items()
+        name: value["q"] for name, value in measured.values.items()
     }
-    written = (write_run(found, tmp_path / "run") / "run.trec").read_text().splitlines()
+    written = (write_run(measured, tmp_path / "run") / "run.trec").read_text().splitlines()
     scores = [float(line.split()[4]) for line in written]
     assert scores == sorted(set(scores), reverse=True)
     assert scores[0] == pytest.approx(scores[2], rel=1e-6)
@@ -193,8 +193,8 @@ class Slow(WordEmbedder):
 def test_seconds_that_were_spent_earlier_are_said_to_be(dataset: Dataset, tmp_path: Path) -> None:
     def note() -> tuple[list[str], float]:
         pipeline = Pipeline(retriever=Dense(embedder=Slow(), index=Flat()))
-        found = evaluate(pipeline, dataset, measures=["AP"], timed=False, store=Store(tmp_path)).metrics
-        return [one for one in found["notes"] if "were spent earlier" in one], found["costs"]["seconds"]
+        metrics = evaluate(pipeline, dataset, measures=["AP"], timed=False, store=Store(tmp_path)).metrics
+        return [text for text in metrics["notes"] if "were spent earlier" in text], metrics["costs"]["seconds"]
 
     first, again = note(), note()
     assert first[0] == []

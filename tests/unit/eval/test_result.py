@@ -52,10 +52,10 @@ def test_its_values_are_those_of_the_folder(evaluations, tmp_path):
 
 
 def test_evaluations_and_folders_are_compared(evaluations, tmp_path):
-    found, other = evaluations
-    compared = compare({"a": found, "b": other.save(tmp_path / "b")}, baseline="a")
+    first, other = evaluations
+    compared = compare({"a": first, "b": other.save(tmp_path / "b")}, baseline="a")
     (difference,) = [pair.difference for pair in compared.pairs if pair.measure == "RR"]
-    assert difference == pytest.approx(other.mean("RR") - found.mean("RR"))
+    assert difference == pytest.approx(other.mean("RR") - first.mean("RR"))
     assert compared.settings == {"retriever.k1": {"a": 1.2, "b": 0.0}}
 
 

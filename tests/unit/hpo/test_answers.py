@@ -15,14 +15,14 @@ from rag.store.store import Store
 from tests.chat_server import asked, chat_server
 
 ANSWERS = {"cats": "on the stove", "dogs": "at the postman", "fish": "in water", "owls": "in the barn"}
-QUERIES = {f"where are the {one}?": answer for one, answer in ANSWERS.items()}
+QUERIES = {f"where are the {animal}?": answer for animal, answer in ANSWERS.items()}
 
 
 @pytest.fixture
 def dataset():
-    documents = [Document(one, f"The {one} are {answer}.") for one, answer in ANSWERS.items()]
+    documents = [Document(animal, f"The {animal} are {answer}.") for animal, answer in ANSWERS.items()]
     queries = [Query(f"q{n}", text, {"answers": [answer]}) for n, (text, answer) in enumerate(QUERIES.items())]
-    qrels = {query.id: {one: 1} for query, one in zip(queries, ANSWERS, strict=True)}
+    qrels = {query.id: {animal: 1} for query, animal in zip(queries, ANSWERS, strict=True)}
     halves = [Split(half, {query.id: qrels[query.id] for query in half}) for half in (queries[:2], queries[2:])]
     return Dataset("animals", Corpus.from_documents(documents), dict(zip(("dev", "test"), halves, strict=True)))
 
@@ -50,16 +50,16 @@ def test_the_model_that_answers_is_tuned(dataset, tmp_path):
         result = tune(pipeline(server.url), dataset, **settings)
         # 2 models x (1 or 2 passages) x 2 queries of dev; on test the baseline and the choices, which are of the front.
         n = len(server.requests)
-        assert n == len({(one["model"], asked(one)) for one in server.requests})
+        assert n == len({(request["model"], asked(request)) for request in server.requests})
         again = tune(pipeline(server.url), dataset, **settings | {"out": tmp_path / "again"})
         assert n == len(server.requests)
-    values = [[one.metrics[name] for name in ("token_recall", "llm_tokens")] for one in result.trials]
-    assert values == [[one.metrics[name] for name in ("token_recall", "llm_tokens")] for one in again.trials]
+    values = [[trial.metrics[name] for name in ("token_recall", "llm_tokens")] for trial in result.trials]
+    assert values == [[trial.metrics[name] for name in ("token_recall", "llm_tokens")] for trial in again.trials]
     assert {
-        model: {one.metrics["token_recall"] for one in result.trials if one.point["model"] == model}
+        model: {trial.metrics["token_recall"] for trial in result.trials if trial.point["model"] == model}
         for model in ("good", "bad")
     } == {"good": {1.0}, "bad": {0.0}}
-    assert {one.metrics["llm_tokens"] for one in result.trials} == {12.0}
+    assert {trial.metrics["llm_tokens"] for trial in result.trials} == {12.0}
     chosen = result.tested[0]
     assert result.best.point["model"] == "good"
     assert (1.0, 0.0) == (chosen.metrics["token_recall"], result.baseline.metrics["token_recall"])
@@ -76,7 +76,7 @@ def test_without_such_an_objective_no_answer_is_paid_for(dataset):
     with chat_server(answer) as server:
         result = tune(pipeline(server.url), dataset, sampler="grid", n_trials=4)
     assert server.requests == []
-    assert {one.state for one in result.trials} == {"complete"}
+    assert {trial.state for trial in result.trials} == {"complete"}
 
 
 def test_a_plan_says_how_many_answers_are_paid_for(dataset):
@@ -90,7 +90,7 @@ def test_an_objective_of_answers_and_early_stopping(dataset):
     with chat_server(answer) as server:
         settings = {"objectives": ["exact_match"], "constraints": ["llm_calls <= 1"], "early_stopping": 0.1}
         result = tune(pipeline(server.url), dataset, sampler="grid", n_trials=4, **settings)
-    assert [one.metrics["exact_match"] for one in result.trials] == [0.0] * 4
+    assert [trial.metrics["exact_match"] for trial in result.trials] == [0.0] * 4
     alike = "4 trials are equally good on the tuning queries: the earliest of them is the choice"
     assert alike in result.notes
     assert result.verdict == "Nothing better than the baseline was found: the baseline itself is the choice."
@@ -102,8 +102,8 @@ def test_a_server_that_is_gone_is_no_result(dataset):
 
     with chat_server(gone) as server:
         result = tune(pipeline(server.url), dataset, objectives=["token_recall"], sampler="grid", n_trials=4)
-    assert {(one.point["model"], one.state) for one in result.trials} == {("good", "complete"), ("bad", "failed")}
-    (reason,) = {one.reason for one in result.trials if one.state == "failed"}
+    assert {(trial.point["model"], trial.state) for trial in result.trials} == {("good", "complete"), ("bad", "failed")}
+    (reason,) = {trial.reason for trial in result.trials if trial.state == "failed"}
     assert "none of 2 queries was answered" in reason
     assert "out of order" in reason
 

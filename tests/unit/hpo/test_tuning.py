@@ -52,12 +52,12 @@ def sweep(**settings):
 
 
 def points(result):
-    return [dict(one.point) for one in result.trials]
+    return [dict(trial.point) for trial in result.trials]
 
 
 def test_a_sweep_and_its_files(dataset, tmp_path):
     result = tune(sweep(), dataset, out=tmp_path / "out", store=Store(tmp_path / "store"))
-    assert [one.state for one in result.trials] == ["complete"] * 6
+    assert [trial.state for trial in result.trials] == ["complete"] * 6
     assert points(result)[0] == {"retriever.k1": 0.9, "retriever.top_k": 3}  # the baseline comes first
     names = {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")}
     assert names == {
@@ -70,14 +70,14 @@ def test_a_sweep_and_its_files(dataset, tmp_path):
         "workers",
     }
 
-    best = max(result.trials, key=lambda one: one.metrics["nDCG@10"])
+    best = max(result.trials, key=lambda trial: trial.metrics["nDCG@10"])
     assert best.metrics["nDCG@10"] == result.best.metrics["nDCG@10"]
     again = Pipeline.from_yaml(tmp_path / "out" / "best.yaml")
     for split, score in (("dev", result.best.metrics["nDCG@10"]), ("test", result.tested[0].metrics["nDCG@10"])):
         assert score == evaluate(again, dataset, split=split, measures=["nDCG@10"], timed=False).mean("nDCG@10")
 
     rows = pq.read_table(tmp_path / "out" / "trials.parquet").to_pylist()
-    assert [one.metrics["nDCG@10"] for one in result.trials] == [row["metric.nDCG@10"] for row in rows]
+    assert [trial.metrics["nDCG@10"] for trial in result.trials] == [row["metric.nDCG@10"] for row in rows]
     assert points(result) == [
         {name: row[f"parameter.{name}"] for name in ("retriever.k1", "retriever.top_k")} for row in rows
     ]
@@ -125,7 +125,7 @@ def test_a_sweep_goes_on_where_it_was(dataset, tmp_path):
     whole = tune(sweep(n_trials=7), dataset, out=tmp_path / "b")
     assert points(first) == points(both)[:4]
     assert points(whole) == points(both)
-    assert [one.seconds for one in first.trials] == [one.seconds for one in both.trials[:4]]
+    assert [trial.seconds for trial in first.trials] == [trial.seconds for trial in both.trials[:4]]
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "greedy", "additive", "grid", "nsga2"])
@@ -143,9 +143,9 @@ def test_a_small_space_is_used_up(dataset):
 
 def test_a_sampler_that_repeats_itself_does_not_end_the_sweep(dataset):
     result = tune(sweep(n_trials=100, sampler="tpe"), dataset)
-    ran = [one for one in result.trials if one.state == "complete"]
-    assert 12 == len(ran) == len({json.dumps(dict(one.point), sort_keys=True) for one in ran})
-    assert any(one.state == "repeated" for one in result.trials)  # and they cost nothing
+    ran = [trial for trial in result.trials if trial.state == "complete"]
+    assert 12 == len(ran) == len({json.dumps(dict(trial.point), sort_keys=True) for trial in ran})
+    assert any(trial.state == "repeated" for trial in result.trials)  # and they cost nothing
 
 
 def test_trials_that_fail_are_told_and_the_sweep_goes_on(dataset, tmp_path):
@@ -154,9 +154,9 @@ def test_trials_that_fail_are_told_and_the_sweep_goes_on(dataset, tmp_path):
                       "top_k": IntRange(low=1, high=2)},
     }  # fmt: skip
     result = tune(sweep(pipeline=config, sampler="grid", n_trials=10), dataset, out=tmp_path / "out")
-    assert sorted(one.state for one in result.trials) == ["complete", "complete", "failed", "failed"]
-    failed = [one for one in result.trials if one.state == "failed"]
-    assert all(one.reason for one in failed)
+    assert sorted(trial.state for trial in result.trials) == ["complete", "complete", "failed", "failed"]
+    failed = [trial for trial in result.trials if trial.state == "failed"]
+    assert all(trial.reason for trial in failed)
     assert f"2 trials failed; the first, trial {failed[0].number}" in result.notes[-2] + result.notes[-1]
     assert failed[0].reason in pq.read_table(tmp_path / "out" / "trials.parquet")["reason"].to_pylist()
 
@@ -172,10 +172,10 @@ def test_when_all_fail_there_is_one_message(dataset, tmp_path):
 
 def test_constraints_on_what_is_measured(dataset, tmp_path):
     free = tune(sweep(n_trials=12, objectives=["R@100"]), dataset)
-    limit = sorted(one.metrics["R@100"] for one in free.trials)[3]
+    limit = sorted(trial.metrics["R@100"] for trial in free.trials)[3]
     result = tune(sweep(n_trials=12, constraints=[f"R@100 <= {limit!r}", "k1 < 2"]), dataset)
-    assert all(one.point["retriever.k1"] < 2 for one in result.trials)
-    assert result.best.metrics["R@100"] <= limit < max(one.metrics["R@100"] for one in result.trials)
+    assert all(trial.point["retriever.k1"] < 2 for trial in result.trials)
+    assert result.best.metrics["R@100"] <= limit < max(trial.metrics["R@100"] for trial in result.trials)
     with pytest.raises(
         ConfigError, match=r"none of 4 configurations meets nDCG@10 >= 1.5; trial \d+ came closest, with nDCG@10 0\."
     ):
@@ -187,31 +187,31 @@ def test_several_objectives_make_a_front(dataset, tmp_path):
     result = tune(
         sweep(n_trials=12, objectives=["nDCG@10", "minimize R@100"], sampler="random"), dataset, out=tmp_path / "o"
     )
-    values = np.array([[one.metrics["nDCG@10"], one.metrics["R@100"]] for one in result.trials])
+    values = np.array([[trial.metrics["nDCG@10"], trial.metrics["R@100"]] for trial in result.trials])
     beaten = [
         ((values[:, 0] >= a) & (values[:, 1] <= b) & ((values[:, 0] > a) | (values[:, 1] < b))).any() for a, b in values
     ]
-    assert {one.number for one, bad in zip(result.trials, beaten, strict=True) if not bad} == {
-        one.trial for one in result.tested
+    assert {trial.number for trial, bad in zip(result.trials, beaten, strict=True) if not bad} == {
+        candidate.trial for candidate in result.tested
     }
     files = sorted((tmp_path / "o" / "pareto").iterdir())
-    assert [one.trial for one in result.tested] == [int(path.stem.rpartition("-")[2]) for path in files]
-    for path, one in zip(files, result.tested, strict=True):
-        assert one.pipeline.fingerprint == Pipeline.from_yaml(path).fingerprint
+    assert [candidate.trial for candidate in result.tested] == [int(path.stem.rpartition("-")[2]) for path in files]
+    for path, candidate in zip(files, result.tested, strict=True):
+        assert candidate.pipeline.fingerprint == Pipeline.from_yaml(path).fingerprint
 
 
 def test_costs_can_be_optimized(dataset):
     result = tune(
         sweep(n_trials=3, objectives=["latency_p50_ms", "index_bytes"], constraints=["texts_embedded <= 0"]), dataset
     )
-    assert all(one.metrics["latency_p50_ms"] > 0 for one in result.trials)
+    assert all(trial.metrics["latency_p50_ms"] > 0 for trial in result.trials)
     fitted = Pipeline(retriever=BM25()).fit(dataset.corpus)
     assert index_bytes(fitted) == result.trials[0].metrics["index_bytes"]
 
 
 def test_minimising_takes_the_least(dataset):
     best = tune(sweep(n_trials=12, objectives=["minimize nDCG@10"]), dataset)
-    assert min(one.metrics["nDCG@10"] for one in best.trials) == best.best.metrics["nDCG@10"]
+    assert min(trial.metrics["nDCG@10"] for trial in best.trials) == best.best.metrics["nDCG@10"]
 
 
 def test_tuned_on_train_where_there_is_no_dev():
@@ -234,10 +234,10 @@ def test_what_learns_is_cross_validated(dataset, monkeypatch):
     bench = Bench(sweep(folds=3), whole, None)
     measured = bench.measure(Pipeline(retriever=BM25(top_k=4)))
     assert len(seen) == 3
-    learned = [{query.id for query in one.queries} for one in seen]
+    learned = [{query.id for query in training.queries} for training in seen]
     everything = {query.id for query in whole.splits["train"].queries}
-    assert all(len(one) == 4 for one in learned)
-    assert everything == set.union(*[everything - one for one in learned])
+    assert all(len(ids) == 4 for ids in learned)
+    assert everything == set.union(*[everything - ids for ids in learned])
     monkeypatch.undo()
     renamed = Dataset("x", whole.corpus, {"dev": whole.splits["train"]})
     plain = evaluate(Pipeline(retriever=BM25(top_k=4)), renamed, split="dev", measures=["nDCG@10"], timed=False)
@@ -281,11 +281,11 @@ def test_a_changed_space_keeps_what_still_fits(dataset, tmp_path):
     }
     second = tune(sweep(pipeline=wider, n_trials=18), dataset, out=tmp_path)
     kept = [point for point in points(first) if point["retriever.k1"] != 3.0]
-    ran = [one for one in second.trials if one.state == "complete"]
+    ran = [trial for trial in second.trials if trial.state == "complete"]
     assert len(ran) == 18
-    assert all(point in [dict(one.point) for one in ran] for point in kept)
-    old = {json.dumps(dict(one.point), sort_keys=True): one.seconds for one in first.trials}
-    same = [one for one in ran if old.get(json.dumps(dict(one.point), sort_keys=True)) == one.seconds]
+    assert all(point in [dict(trial.point) for trial in ran] for point in kept)
+    old = {json.dumps(dict(trial.point), sort_keys=True): trial.seconds for trial in first.trials}
+    same = [trial for trial in ran if old.get(json.dumps(dict(trial.point), sort_keys=True)) == trial.seconds]
     assert len(kept) == len(same) == 8  # carried over, not run again
 
 
@@ -300,9 +300,9 @@ def test_points_to_try_first(dataset):
 
 def test_the_baseline_may_be_a_pipeline(dataset, tmp_path):
     (tmp_path / "other.yaml").write_text("type: pipeline\nretriever: {type: bm25, top_k: 1}\n")
-    one = sweep(n_trials=2, baseline="other.yaml")
-    one.folder = tmp_path
-    result = tune(one, dataset)
+    with_baseline = sweep(n_trials=2, baseline="other.yaml")
+    with_baseline.folder = tmp_path
+    result = tune(with_baseline, dataset)
     expected = evaluate(Pipeline(retriever=BM25(top_k=1)), dataset, measures=["nDCG@10"], timed=False)
     assert expected.mean("nDCG@10") == result.baseline.metrics["nDCG@10"]
     against = result.tested[0].against["nDCG@10"]
@@ -313,8 +313,8 @@ def test_the_best_few_again_on_queries_set_aside(dataset):
     result = tune(sweep(n_trials=8, retest=3, fresh=0.34), dataset)
     assert len(result.retested) == 3
     assert (4, 2) == (result.dataset["n_tune"], result.dataset["n_fresh"])
-    assert max(one.fresh for one in result.retested) == next(
-        one.fresh for one in result.retested if one.trial == result.best.number
+    assert max(retest.fresh for retest in result.retested) == next(
+        retest.fresh for retest in result.retested if retest.trial == result.best.number
     )
 
 
@@ -327,9 +327,9 @@ def test_stopping_early_never_loses_the_best_here(tmp_path):
     store = Store(tmp_path / "store")
     full = tune(sweep(pipeline=config, sampler="grid", n_trials=9), data, store=store)
     some = tune(sweep(pipeline=config, sampler="grid", n_trials=9, early_stopping=0.05), data, store=store)
-    stopped = [one for one in some.trials if one.state == "stopped"]
+    stopped = [trial for trial in some.trials if trial.state == "stopped"]
     assert stopped
-    assert all(20 <= one.n_queries < 65 for one in stopped)
+    assert all(20 <= trial.n_queries < 65 for trial in stopped)
     assert full.best.point == some.best.point
     assert full.best.metrics["nDCG@10"] == pytest.approx(some.best.metrics["nDCG@10"], abs=1e-12)
 
@@ -337,11 +337,11 @@ def test_stopping_early_never_loses_the_best_here(tmp_path):
 def test_one_standard_error_is_asked_for(dataset):
     best, careful = (tune(sweep(n_trials=12, choice=choice), dataset) for choice in ("best", "one_standard_error"))
     assert points(best) == points(careful)
-    assert best.best.metrics["nDCG@10"] == max(one.metrics["nDCG@10"] for one in best.trials)
-    ranked = sorted(careful.trials, key=lambda one: (-one.metrics["nDCG@10"], one.number))
-    costs = np.array([one.metrics.get("search_ms", 0.0) for one in ranked])
-    place = one_standard_error(np.stack([one.values["nDCG@10"] for one in ranked]), costs)
-    assert careful.best.number == ranked[place].number
+    assert best.best.metrics["nDCG@10"] == max(trial.metrics["nDCG@10"] for trial in best.trials)
+    ranked = sorted(careful.trials, key=lambda trial: (-trial.metrics["nDCG@10"], trial.number))
+    costs = np.array([trial.metrics.get("search_ms", 0.0) for trial in ranked])
+    row = one_standard_error(np.stack([trial.values["nDCG@10"] for trial in ranked]), costs)
+    assert careful.best.number == ranked[row].number
 
 
 def test_time_runs_out(dataset):
@@ -351,7 +351,7 @@ def test_time_runs_out(dataset):
 
 def test_a_pipeline_with_distributions_is_enough(dataset):
     result = tune(PIPELINE, dataset, n_trials=2, sampler="grid", objectives=["AP"])
-    assert [str(one) for one in result.sweep.goals] == ["maximize AP"]
+    assert [str(goal) for goal in result.sweep.goals] == ["maximize AP"]
     retriever = result.pipeline.retriever
     assert (retriever.k1, retriever.top_k) == tuple(result.best.point.values())
     assert retriever.k1 in (0.9, 0.1, 3.0)
@@ -423,7 +423,7 @@ def test_a_trial_whose_process_died_is_run_again(dataset, tmp_path):
     lost = [study.ask(), study.ask()]
     study.close()  # as the system does when it dies: its lock is free
     result = tune(sweep(), dataset, out=tmp_path)
-    assert [dict(one.point) for one in lost] == points(result)[:2]
+    assert [dict(trial.point) for trial in lost] == points(result)[:2]
     assert points(tune(sweep(), dataset)) == points(result)
     alive = SweepStudy(sweep(n_trials=8), bench, tmp_path)
     running = alive.ask()
@@ -453,15 +453,15 @@ def test_a_plan_counts_what_is_shared(dataset):
         },
         "stages": [{"type": "threshold", "min_relative": Categorical(choices=[0.1, 0.2])}],
     }  # fmt: skip
-    found = plan(sweep(pipeline=config, n_trials=100))
-    assert (24, 24) == (found.n_points, found.n_trials)
-    assert {step: counts for step, counts in found.steps.items() if not step.startswith("indexes")} == {
+    planned = plan(sweep(pipeline=config, n_trials=100))
+    assert (24, 24) == (planned.n_points, planned.n_trials)
+    assert {step: counts for step, counts in planned.steps.items() if not step.startswith("indexes")} == {
         "passages": (24, 2),
         "vectors": (24, 6),
         "candidates after retriever": (24, 12),
         "candidates after stages.0": (24, 24),
     }
-    assert found.work == {}
+    assert planned.work == {}
     n = [len(space_pipeline(config, size).chunker.chunk(dataset.corpus)) for size in (100, 200)]
     queries = len(dataset.split("dev").queries)
     assert plan(sweep(pipeline=config, n_trials=100), dataset).work == {
@@ -497,7 +497,7 @@ def test_nothing_is_concluded_from_nothing(dataset):
 def test_a_float_drawn_in_steps_repeats_itself(dataset):
     config = {"type": "pipeline", "retriever": {"type": "bm25", "b": FloatRange(low=0.0, high=0.3, step=0.1)}}
     result = tune(sweep(pipeline=config, n_trials=50, sampler="tpe"), dataset)
-    assert len([one for one in result.trials if one.state == "complete"]) <= 4
+    assert len([trial for trial in result.trials if trial.state == "complete"]) <= 4
 
 
 def test_answers_are_neither_written_nor_paid_for(dataset):

@@ -51,17 +51,17 @@ def batch(*texts):
 
 
 def test_equal_embedders_embed_a_batch_once():
-    asked, one, twin, other = batch("a", "b"), Counting(), Counting(), Counting(size=5)
-    first = asked.embeddings(one)
-    assert first is asked.embeddings(twin) is asked.embeddings(one)
+    asked, embedder, twin, other = batch("a", "b"), Counting(), Counting(), Counting(size=5)
+    first = asked.embeddings(embedder)
+    assert first is asked.embeddings(twin) is asked.embeddings(embedder)
     assert asked.embeddings(other).shape == (2, 5)
-    assert (["a", "b"], [], ["a", "b"]) == (one.seen, twin.seen, other.seen)
+    assert (["a", "b"], [], ["a", "b"]) == (embedder.seen, twin.seen, other.seen)
     assert asked.ledger.total.texts_embedded == 4
 
 
 def test_an_empty_batch_embeds_nothing():
-    asked, one = batch(), Counting()
-    assert ((0, 4), []) == (asked.embeddings(one).shape, one.seen)
+    asked, embedder = batch(), Counting()
+    assert ((0, 4), []) == (asked.embeddings(embedder).shape, embedder.seen)
     assert asked.ledger.stages == {}
 
 
@@ -173,15 +173,15 @@ def test_shares_of_costs_sum_to_the_whole(count, n):
 def test_identical_components_are_fitted_once_and_share_their_state():
     corpus = Corpus.from_documents([Document("a", "cat dog"), Document("b", "cat fish")])
     context = FitContext(corpus, Passages.whole(corpus))
-    one, twin, other = LSA(dim=2), LSA(dim=2), LSA(dim=3)
-    for lsa in (one, twin, other):
+    first, twin, other = LSA(dim=2), LSA(dim=2), LSA(dim=3)
+    for lsa in (first, twin, other):
         context.fit(lsa)
-    assert one._components is twin._components
-    assert one._components is not other._components
-    assert context.embed_passages(one) is context.embed_passages(twin)
+    assert first._components is twin._components
+    assert first._components is not other._components
+    assert context.embed_passages(first) is context.embed_passages(twin)
     assert context.ledger.total.texts_embedded == 2
-    context.fit(one)  # again: nothing to do
-    assert one._components is twin._components
+    context.fit(first)  # again: nothing to do
+    assert first._components is twin._components
 
 
 def test_passages_are_embedded_in_blocks_in_order(monkeypatch):
@@ -205,7 +205,11 @@ def test_token_vectors_are_joined(parts):
 
     tables = [table(lengths) for lengths in parts]
     joined = TokenVectors.concatenate(tables)
-    expected = [one.vectors[a:b].tolist() for one in tables for a, b in zip(one.ends[:-1], one.ends[1:], strict=True)]
+    expected = [
+        token_vectors.vectors[a:b].tolist()
+        for token_vectors in tables
+        for a, b in zip(token_vectors.ends[:-1], token_vectors.ends[1:], strict=True)
+    ]
     actual = [joined.vectors[a:b].tolist() for a, b in zip(joined.ends[:-1], joined.ends[1:], strict=True)]
     assert actual == expected
 

@@ -32,7 +32,7 @@ def tables(draw):
 
 
 def naive_order(row):
-    return sorted(row, key=lambda one: (-one[1], one[0]))
+    return sorted(row, key=lambda entry: (-entry[1], entry[0]))
 
 
 def padded_ok(table: Candidates) -> bool:
@@ -51,12 +51,12 @@ def test_from_scores_sorts_pads_and_cuts_as_plain_python_does(columns, top_k):
     given_rows = zip(*(column.tolist() for column in columns), strict=True)
     expected = []
     for row in given_rows:
-        found = naive_order([one for one in zip(*row, strict=True) if one[0] >= 0])[:top_k]
-        expected.append([(p, s) for p, s, _ in found])
+        best = naive_order([entry for entry in zip(*row, strict=True) if entry[0] >= 0])[:top_k]
+        expected.append([(p, s) for p, s, _ in best])
     assert [[(p, s) for p, s, _ in row] for row in rows_of(table)] == expected
     assert padded_ok(table)
     allowed = [set(zip(*(column[n].tolist() for column in columns), strict=True)) for n in range(len(table))]
-    assert all(one in allowed[n] for n, row in enumerate(rows_of(table)) for one in row)
+    assert all(entry in allowed[n] for n, row in enumerate(rows_of(table)) for entry in row)
     assert table.counts.tolist() == [len(row) for row in expected]
 
 
@@ -68,10 +68,10 @@ def test_best_per_document_keeps_each_document_once_with_its_best_score(columns,
         best: dict[int, float] = {}
         for position, score, _ in row:
             best[position] = max(score, best.get(position, NOTHING))
-        expected.append(sorted(best.items(), key=lambda one: (-one[1], one[0]))[:top_k])
-    found = table.best_per_document(top_k)
-    assert [[(p, s) for p, s, _ in row] for row in rows_of(found)] == expected
-    assert padded_ok(found)
+        expected.append(sorted(best.items(), key=lambda entry: (-entry[1], entry[0]))[:top_k])
+    candidates = table.best_per_document(top_k)
+    assert [[(p, s) for p, s, _ in row] for row in rows_of(candidates)] == expected
+    assert padded_ok(candidates)
 
 
 @given(tables(), st.integers(1, 10))

@@ -91,22 +91,22 @@ class FastPart(Part):
 
 
 def test_parameters_come_from_signature_and_docstring():
-    found = Machine.spec.parameters
-    assert list(found) == ["name", "part", "parts", "spare", "mode", "ratio", "options"]
-    assert REQUIRED is found["name"].default
-    assert (True, False) == (found["name"].required, found["mode"].required)
-    assert found["mode"].default == "fast"
-    assert found["mode"].help == "How it runs."
+    parameters = Machine.spec.parameters
+    assert list(parameters) == ["name", "part", "parts", "spare", "mode", "ratio", "options"]
+    assert REQUIRED is parameters["name"].default
+    assert (True, False) == (parameters["name"].required, parameters["mode"].required)
+    assert parameters["mode"].default == "fast"
+    assert parameters["mode"].help == "How it runs."
     assert Part.spec.parameters["depth"].help == "How deep, and over two lines."
     assert (False, True) == (Part.spec.parameters["depth"].runtime, Part.spec.parameters["speed"].runtime)
 
 
 def test_slots_are_the_parameters_that_hold_components():
-    found = {
+    slots = {
         name: p.slot and (p.slot.contract, p.slot.container, p.slot.optional)
         for name, p in Machine.spec.parameters.items()
     }
-    assert found == {
+    assert slots == {
         "name": None,
         "part": (Part, "one", False),
         "parts": (Part, "list", False),
@@ -233,16 +233,16 @@ def test_a_list_that_was_given_may_be_changed_afterwards():
     parts.append(Part(depth=7))
     options["a"].append(2)
     options["b"] = 3
-    assert [type(one) for _, one in machine.spec.children() if one.depth == 2] == [Part]
+    assert [type(child) for _, child in machine.spec.children() if child.depth == 2] == [Part]
     assert before == (machine.spec.clone().fingerprint, machine.spec.to_config())
 
 
 def test_defaults_are_cloned_for_every_instance():
-    one, other = Machine("a"), Machine("b")
+    machine, other = Machine("a"), Machine("b")
     default = Machine.spec.parameters["part"].default
-    assert len({id(one.part), id(other.part), id(default)}) == 3
-    assert len({id(one.parts[0]), id(other.parts[0]), id(Machine.spec.parameters["parts"].default[0])}) == 3
-    assert one.part.fingerprint == other.part.fingerprint == default.fingerprint
+    assert len({id(machine.part), id(other.part), id(default)}) == 3
+    assert len({id(machine.parts[0]), id(other.parts[0]), id(Machine.spec.parameters["parts"].default[0])}) == 3
+    assert machine.part.fingerprint == other.part.fingerprint == default.fingerprint
     assert Dense(embedder=LSA()).index is not Dense(embedder=LSA()).index
 
 
@@ -262,7 +262,7 @@ def test_the_tree_is_walked_with_places():
         ("parts.1", machine.parts[1]),
         ("spare", machine.spare),
     ]
-    assert [(f"x.{path}" if path else "x", one) for path, one in machine.spec.walk()] == list(machine.spec.walk("x"))
+    assert [(f"x.{path}" if path else "x", part) for path, part in machine.spec.walk()] == list(machine.spec.walk("x"))
 
 
 def test_repr_shows_what_is_not_default():
@@ -300,7 +300,7 @@ def test_a_clone_is_new_all_the_way_down():
     clone = machine.spec.clone()
     assert (machine.fingerprint, repr(machine)) == (clone.fingerprint, repr(clone))
     assert clone.fitted == []
-    assert {id(one) for _, one in machine.spec.walk()}.isdisjoint({id(one) for _, one in clone.spec.walk()})
+    assert {id(part) for _, part in machine.spec.walk()}.isdisjoint({id(part) for _, part in clone.spec.walk()})
 
 
 def test_adopting_shares_what_was_fitted_and_keeps_what_was_given():
@@ -336,9 +336,9 @@ OTHERS: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", list(OTHERS))
 def test_every_argument_is_part_of_the_fingerprint(name):
-    one = Machine("m")
+    plain = Machine("m")
     other = Machine(**({"name": "m"} | {name: OTHERS[name]}))
-    assert one.fingerprint != other.fingerprint
+    assert plain.fingerprint != other.fingerprint
 
 
 def test_runtime_arguments_are_not_however_deep():
@@ -388,9 +388,9 @@ def test_numbers_that_compare_equal_but_mean_other_things_differ():
 
 
 def test_two_live_objects_are_never_taken_for_one():
-    one, other = (Machine("m", options={"a": object()}) for _ in range(2))
-    assert one.fingerprint != other.fingerprint
-    assert one.fingerprint == one.spec.clone().fingerprint
+    first, other = (Machine("m", options={"a": object()}) for _ in range(2))
+    assert first.fingerprint != other.fingerprint
+    assert first.fingerprint == first.spec.clone().fingerprint
 
 
 # -- round trips of our own ---------------------------------------------------------------------------------------

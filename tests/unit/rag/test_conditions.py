@@ -32,7 +32,9 @@ def field_tests(draw: st.DrawFn) -> dict[str, Any]:
         return {test: draw(st.booleans())}
     if test in ("in", "nin"):
         return {test: draw(st.lists(scalars, min_size=1, max_size=3))}
-    return {test: draw(scalars if test in ("eq", "ne") else scalars.filter(lambda one: not isinstance(one, bool)))}
+    return {
+        test: draw(scalars if test in ("eq", "ne") else scalars.filter(lambda scalar: not isinstance(scalar, bool)))
+    }
 
 
 conditions = st.recursive(
@@ -40,7 +42,7 @@ conditions = st.recursive(
     lambda inner: st.one_of(
         st.builds(lambda some: {"and": some}, st.lists(inner, min_size=1, max_size=2)),
         st.builds(lambda some: {"or": some}, st.lists(inner, min_size=1, max_size=2)),
-        st.builds(lambda one: {"not": one}, inner),
+        st.builds(lambda condition: {"not": condition}, inner),
     ),
     max_leaves=4,
 )
@@ -50,7 +52,7 @@ def passes(document: dict[str, Any], condition: dict[str, Any]) -> bool:
     """The grammar read document by document."""
     for name, value in condition.items():
         if name in ("and", "or"):
-            if not (all if name == "and" else any)(passes(document, one) for one in value):
+            if not (all if name == "and" else any)(passes(document, part) for part in value):
                 return False
         elif name == "not":
             if passes(document, value):
@@ -66,7 +68,9 @@ def passes(document: dict[str, Any], condition: dict[str, Any]) -> bool:
 
 def one_test(held: Any, values: list[Any], test: str, wanted: Any) -> bool:
     def equal(some: list[Any]) -> bool:
-        return any(kind(value) is kind(one) and value == one for value in values for one in some)
+        return any(
+            kind(value) is kind(wanted_value) and value == wanted_value for value in values for wanted_value in some
+        )
 
     if test == "exists":
         return (held is not None) == wanted
@@ -89,17 +93,17 @@ def one_test(held: Any, values: list[Any], test: str, wanted: Any) -> bool:
 def test_columns_say_what_reading_every_document_says(
     documents: list[dict[str, Any]], condition: dict[str, Any]
 ) -> None:
-    fields = Fields(json.dumps(one) for one in documents)
+    fields = Fields(json.dumps(document) for document in documents)
     try:
         mask = fields.mask(condition)
     except DataError:
         return  # a field that no document has, or holds nothing of that kind: below
-    assert [passes(one, condition) for one in documents] == mask.tolist()
+    assert [passes(document, condition) for document in documents] == mask.tolist()
 
 
 FIELDS = Fields(
-    json.dumps(one)
-    for one in [{"year": 1970, "tags": ["a", "b"]}, {"year": 1980.5, "draft": True}, {"author": {"name": "Zoë"}}, {}]
+    json.dumps(row)
+    for row in [{"year": 1970, "tags": ["a", "b"]}, {"year": 1980.5, "draft": True}, {"author": {"name": "Zoë"}}, {}]
 )
 
 
@@ -157,11 +161,11 @@ def test_a_corpus_sorted_by_a_field() -> None:
 
 def test_whole_numbers_are_told_apart_however_large() -> None:
     numbers = [2**53, 2**53 + 1, 2**53 + 2, 10**400, 1.5]
-    corpus = Corpus.from_documents(Document(str(n), "", {"x": one, "y": 2.0**53}) for n, one in enumerate(numbers))
-    for number, one in enumerate(numbers):
-        assert np.flatnonzero(corpus.fields.mask({"x": one})).tolist() == [number]
-        below = [n for n, other in enumerate(numbers) if other < one]
-        assert below == np.flatnonzero(corpus.fields.mask({"x": {"lt": one}})).tolist()
+    corpus = Corpus.from_documents(Document(str(n), "", {"x": held, "y": 2.0**53}) for n, held in enumerate(numbers))
+    for number, value in enumerate(numbers):
+        assert np.flatnonzero(corpus.fields.mask({"x": value})).tolist() == [number]
+        below = [n for n, other in enumerate(numbers) if other < value]
+        assert below == np.flatnonzero(corpus.fields.mask({"x": {"lt": value}})).tolist()
     assert not corpus.fields.mask({"y": 2**53 + 1}).any()
     assert corpus.fields.mask({"y": {"lt": 2**53 + 1}}).all()
     assert corpus.sorted_by("x").ids() == ["4", "0", "1", "2", "3"]

@@ -53,10 +53,10 @@ def test_an_index_and_its_answers_are_the_same(tmp_path):
     assert np.allclose(vectors, here.retriever.index.reconstruct(keys), atol=1e-6)
     queries = ["thing 3 of red", "green green", "thing 3 of red"]
     with elsewhere.used():
-        found = there.search(queries, top_k=150)
+        results = there.search(queries, top_k=150)
     assert elsewhere.calls["score"] == 2
-    for one, other in zip(found, here.search(queries, top_k=150), strict=True):
-        scores = {hit.document.id: hit.score for hit in one}
+    for result, other in zip(results, here.search(queries, top_k=150), strict=True):
+        scores = {hit.document.id: hit.score for hit in result}
         assert scores == pytest.approx({hit.document.id: hit.score for hit in other}, abs=1e-5)
     assert there.fingerprint == here.fingerprint
     make().fit(DOCUMENTS, execution=elsewhere, store=tmp_path / "store")

@@ -24,8 +24,8 @@ def add(folder: Path, id: str, text: str, **options: object) -> None:
         pipeline.add([Document(id, text)])
 
 
-def ids(found: object) -> list[str]:
-    return [hit.document.id for hit in found]
+def ids(result: object) -> list[str]:
+    return [hit.document.id for hit in result]
 
 
 def test_a_new_generation_is_in_use_after_a_look(folder):
@@ -114,7 +114,7 @@ def test_what_is_wrong_is_said_at_once(tmp_path):
 async def test_search_without_blocking_the_loop(folder):
     pipeline = Pipeline.load(folder)
     assert ids(await pipeline.asearch("apples")) == ["a"]
-    assert [ids(found) for found in await pipeline.asearch(["apples", "bananas"], top_k=1)] == [["a"], ["b"]]
+    assert [ids(result) for result in await pipeline.asearch(["apples", "bananas"], top_k=1)] == [["a"], ["b"]]
 
 
 def test_a_document_with_its_passages(folder):
@@ -138,5 +138,5 @@ def test_each_query_of_a_batch_has_its_own_number_of_hits(folder):
     from rag import Query, QueryBatch
 
     pipeline = Pipeline(retriever=BM25()).fit([Document(str(n), f"word {n}") for n in range(9)])
-    found = pipeline.search_batch(QueryBatch([Query(str(n), "word") for n in range(3)]), [2, None, 5])
-    assert [ids(result) for result in found] == [ids(pipeline.search("word", top_k=k)) for k in (2, None, 5)]
+    results = pipeline.search_batch(QueryBatch([Query(str(n), "word") for n in range(3)]), [2, None, 5])
+    assert [ids(result) for result in results] == [ids(pipeline.search("word", top_k=k)) for k in (2, None, 5)]

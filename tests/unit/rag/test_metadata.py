@@ -27,7 +27,7 @@ TOKYO = dt.timezone(dt.timedelta(hours=9))
 
 
 def corpus_of(*metadata):
-    return Corpus.from_documents(Document(f"d{n}", "word", one) for n, one in enumerate(metadata))
+    return Corpus.from_documents(Document(f"d{n}", "word", fields) for n, fields in enumerate(metadata))
 
 
 def passing(corpus, condition):
@@ -136,9 +136,9 @@ moments = st.datetimes(
 
 @given(st.lists(moments, min_size=1, max_size=6), moments)
 def test_dates_compare_as_points_in_time_however_they_are_written(given, wanted):
-    corpus = corpus_of(*({"t": one} for one in given))
+    corpus = corpus_of(*({"t": moment} for moment in given))
     for test, compare in (("gt", "__gt__"), ("gte", "__ge__"), ("lt", "__lt__"), ("lte", "__le__"), ("eq", "__eq__")):
-        expected = [n for n, one in enumerate(given) if getattr(one.astimezone(dt.UTC), compare)(wanted)]
+        expected = [n for n, moment in enumerate(given) if getattr(moment.astimezone(dt.UTC), compare)(wanted)]
         for written in (wanted, wanted.isoformat(), wanted.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")):
             assert passing(corpus, {"t": {test: written}}) == expected
 
@@ -265,7 +265,7 @@ def test_a_value_that_no_document_has_is_said_with_the_nearest(caplog):
         ({"or": [{"lang": {"ne": "zzz"}}, {"year": 1970}]}, "no document has lang = 'zzz'"),
         ({"not": {"tags": "red cat"}}, "no document has tags = 'red cat'; the nearest value is 'red car'"),
     ):
-        assert [one.message for one in pipeline.search("word", filter=condition).remarks] == [f"filter: {message}"]
+        assert [entry.message for entry in pipeline.search("word", filter=condition).remarks] == [f"filter: {message}"]
     assert pipeline.search("word", filter={"lang": "english", "year": {"gt": 1800}}).remarks == ()
     pipeline.delete(["notes"])
     (remark,) = pipeline.search("word", filter={"lang": "english"}).remarks

@@ -63,7 +63,7 @@ def seen(results):
 # -- asking -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("pipeline", pipelines(), ids=lambda one: one.retriever.type)
+@pytest.mark.parametrize("pipeline", pipelines(), ids=lambda pipeline: pipeline.retriever.type)
 def test_saved_and_loaded_it_answers_the_same(pipeline, tmp_path):
     pipeline.fit(DOCUMENTS).save(tmp_path / "p")
     for verify in (False, True):
@@ -76,7 +76,7 @@ def test_saved_and_loaded_it_answers_the_same(pipeline, tmp_path):
     assert seen(pipeline.search(QUESTIONS)) == seen(Pipeline.load(tmp_path / "p", verify=True).search(QUESTIONS))
 
 
-@pytest.mark.parametrize("pipeline", pipelines(), ids=lambda one: one.retriever.type)
+@pytest.mark.parametrize("pipeline", pipelines(), ids=lambda pipeline: pipeline.retriever.type)
 def test_one_by_one_is_the_same_as_all_at_once(pipeline):
     pipeline.fit(DOCUMENTS)
     together = pipeline.search(QUESTIONS)
@@ -87,7 +87,7 @@ def test_one_by_one_is_the_same_as_all_at_once(pipeline):
         assert [hit.passage for hit in expected] == [hit.passage for hit in actual]
 
 
-@pytest.mark.parametrize("pipeline", pipelines(), ids=lambda one: one.retriever.type)
+@pytest.mark.parametrize("pipeline", pipelines(), ids=lambda pipeline: pipeline.retriever.type)
 def test_hits_are_the_columns_as_objects(pipeline):
     pipeline.fit(DOCUMENTS)
     table = pipeline.run(QueryBatch([Query(str(n), text) for n, text in enumerate(QUESTIONS)]))
@@ -138,8 +138,8 @@ def test_chunk_metadata_comes_with_the_hit(tmp_path):
 
     pipeline = Pipeline(retriever=BM25(), chunker=MarkdownChunker(size=20, unit="characters"))
     pipeline.fit([Document("m", "# Ä\n\nabout cats\n\n# B\n\nabout dogs")]).save(tmp_path / "p")
-    for one in (pipeline, Pipeline.load(tmp_path / "p")):
-        assert one.search("dogs")[0].passage_metadata == {"headings": ["B"]}
+    for searched in (pipeline, Pipeline.load(tmp_path / "p")):
+        assert searched.search("dogs")[0].passage_metadata == {"headings": ["B"]}
 
 
 # -- explanations and costs ---------------------------------------------------------------------------------------

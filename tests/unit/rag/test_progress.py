@@ -63,10 +63,24 @@ def test_of_work_inside_other_work_the_inner_speaks(every, capsys):
     ],
 )
 def test_what_a_line_says(monkeypatch, done, total, passed, expected):
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 0.0)
     work = progress.Lines("x", total)
-    work.begun, work.done = 0.0, done
+    work.advance(done)
     monkeypatch.setattr(progress.time, "monotonic", lambda: passed)
     assert str(work) == expected
+
+
+def test_the_speed_is_that_of_late(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    work = progress.Lines("x", 2000)
+    work.advance(1000)  # which the store had
+    for _ in range(50):
+        now[0] += 2
+        work.advance(4)
+    assert str(work) == "x: 1,200 of 2,000, 2.0/s, 6 min 40 s left"
+    now[0] += 300  # nothing since
+    assert str(work) == "x: 1,200 of 2,000, 0.2/s, 1 h 13 min left"
 
 
 def test_loading_a_model_is_announced():

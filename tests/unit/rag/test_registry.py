@@ -16,8 +16,8 @@ def installed(monkeypatch):
     """Pretend that these entry points are all there are."""
 
     def install(*pairs):
-        found = [EntryPoint(name, value, registry.GROUP) for name, value in pairs]
-        monkeypatch.setattr(registry, "entry_points", lambda group: found if group == "rag.components" else [])
+        entries = [EntryPoint(name, value, registry.GROUP) for name, value in pairs]
+        monkeypatch.setattr(registry, "entry_points", lambda group: entries if group == "rag.components" else [])
         registry._entries.cache_clear()
 
     yield install
@@ -34,7 +34,7 @@ def test_what_is_registered():
 
 
 def test_contracts_are_what_all_of_a_kind_share():
-    assert [contract_of(one) for one in ("embedder", "index", "retriever", "stage")] == [
+    assert [contract_of(kind) for kind in ("embedder", "index", "retriever", "stage")] == [
         Embedder,
         Index,
         Retriever,

@@ -24,7 +24,7 @@ def pipeline() -> Pipeline:
     return Pipeline(retriever=BM25(top_k=10)).fit(DOCUMENTS)
 
 
-def found(pipeline, query, condition=ONLY_VALUES):
+def recalled(pipeline, query, condition=ONLY_VALUES):
     hits = pipeline.search(query, filter=condition)
     return [(hit.document.metadata["question"], hit.document.metadata["value"]) for hit in hits]
 
@@ -37,42 +37,42 @@ def test_a_value_comes_back_with_where_it_is_from(pipeline):
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", about["remembered"])
     assert hit.document.text == "when do tulips bloom?\nin spring"
     assert hit.score > 0
-    assert found(pipeline, "the greenhouse") == [("open the greenhouse", {"action": "open", "door": 2})]
+    assert recalled(pipeline, "the greenhouse") == [("open the greenhouse", {"action": "open", "door": 2})]
 
 
 def test_values_and_documents_are_told_apart_by_a_filter(pipeline):
     pipeline.remember(VALUES)
-    assert [value for _, value in found(pipeline, "garden greenhouse")] == [VALUES[1].value]
+    assert [value for _, value in recalled(pipeline, "garden greenhouse")] == [VALUES[1].value]
     documents = pipeline.search("garden greenhouse", filter={"remembered": {"exists": False}})
     assert {hit.document.id for hit in documents} == {document.id for document in DOCUMENTS}
-    assert [value for _, value in found(pipeline, "tulips", {"tenant": "A"})] == ["in spring"]
+    assert [value for _, value in recalled(pipeline, "tulips", {"tenant": "A"})] == ["in spring"]
 
 
 def test_a_new_value_replaces_the_old_one_and_none_forgets(pipeline):
     pipeline.remember(VALUES)
     assert pipeline.remember(VALUES) == 0  # known already
     assert pipeline.remember([RememberedValue("when do tulips bloom?", "in May"), RememberedValue("x", None)]) == 1
-    assert found(pipeline, "tulips") == [("when do tulips bloom?", "in May")]
+    assert recalled(pipeline, "tulips") == [("when do tulips bloom?", "in May")]
     assert pipeline.remember([RememberedValue(" when do tulips bloom? ", None), RememberedValue("y", 1)]) == 2
-    assert found(pipeline, "tulips") == []
-    assert found(pipeline, "y") == [("y", 1)]
+    assert recalled(pipeline, "tulips") == []
+    assert recalled(pipeline, "y") == [("y", 1)]
 
 
 def test_of_one_question_the_last_value_counts(pipeline):
     assert pipeline.remember([RememberedValue("q", "a"), RememberedValue("q", "b")]) == 1
-    assert found(pipeline, "q") == [("q", "b")]
+    assert recalled(pipeline, "q") == [("q", "b")]
 
 
 def test_syncing_with_a_source_forgets_nothing(pipeline):
     pipeline.remember(VALUES)
     assert pipeline.sync(DOCUMENTS[:4], max_deletes=None).deleted == 1
-    assert len(found(pipeline, "tulips greenhouse")) == 2
+    assert len(recalled(pipeline, "tulips greenhouse")) == 2
 
 
 def test_the_nearest_label_by_vectors():
     line = Pipeline(retriever=Dense(embedder=LSA(dim=4), top_k=1)).fit(DOCUMENTS)
     line.remember([RememberedValue("word1 word2", "even"), RememberedValue("word3 word4", "odd")])
-    assert [value for _, value in found(line, "word4")] == ["odd"]
+    assert [value for _, value in recalled(line, "word4")] == ["odd"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_the_command_line(pipeline, tmp_path, capsys):
     file.write_text("\n\n".join(map(json.dumps, rows)))
     remember(index, values=file, as_json=True)
     assert json.loads(capsys.readouterr().out)["values"] == 2
-    assert found(Pipeline.load(index), "tulips") == [("when do tulips bloom?", "in spring")]
+    assert recalled(Pipeline.load(index), "tulips") == [("when do tulips bloom?", "in spring")]
 
 
 @pytest.mark.parametrize(

@@ -26,12 +26,12 @@ def pipeline() -> Pipeline:
 
 def test_hits_of_a_search_give_the_search(pipeline: Pipeline) -> None:
     plain = Pipeline(retriever=BM25(), chunker=RecursiveChunker(size=24, unit="characters")).fit(DOCUMENTS)
-    found = pipeline.search("honey fox", explain=True)
+    hits = pipeline.search("honey fox", explain=True)
     again = pipeline.rerank("honey fox", plain.search("honey fox").hits, explain=True)
     assert [(hit.document.id, hit.score, hit.passage) for hit in again] == [
-        (hit.document.id, hit.score, hit.passage) for hit in found
+        (hit.document.id, hit.score, hit.passage) for hit in hits
     ]
-    assert again[0].explanation == pytest.approx(dict(found[0].explanation))
+    assert again[0].explanation == pytest.approx(dict(hits[0].explanation))
 
 
 def test_ids_in_any_order_and_the_passage_that_a_text_belongs_to(pipeline: Pipeline) -> None:

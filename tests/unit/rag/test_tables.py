@@ -74,6 +74,6 @@ def test_rows_in_standard_deviations():
 @pytest.mark.parametrize("scale", [1e-20, 1e-6, 1.0, 1e12])
 def test_equal_scores_of_any_size_are_equal_and_others_are_not(scale):
     mask = np.ones((2, 3), dtype=bool)
-    found = standardized(np.array([[0.1, 0.1, 0.1], [0.1, 0.2, 0.3]]) * scale, mask)
-    assert found[0].tolist() == [0.0] * 3
-    assert found[1] == pytest.approx(np.array([-1, 0, 1]) * np.sqrt(1.5))
+    scaled = standardized(np.array([[0.1, 0.1, 0.1], [0.1, 0.2, 0.3]]) * scale, mask)
+    assert scaled[0].tolist() == [0.0] * 3
+    assert scaled[1] == pytest.approx(np.array([-1, 0, 1]) * np.sqrt(1.5))

@@ -183,13 +183,13 @@ IN_PYTHON: list[Any] = [
 
 def constraints(metadata: Any) -> dict[str, Any]:
     """Bounds that stand in an annotation."""
-    found: dict[str, Any] = {}
+    bounds: dict[str, Any] = {}
     for mark in metadata:
-        for one in getattr(mark, "metadata", [mark]):
+        for bound in getattr(mark, "metadata", [mark]):
             for name in ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern"):
-                if getattr(one, name, None) is not None:
-                    found[name] = getattr(one, name)
-    return found
+                if getattr(bound, name, None) is not None:
+                    bounds[name] = getattr(bound, name)
+    return bounds
 
 
 def accepts(annotation: Any, value: Any) -> bool:
@@ -211,21 +211,21 @@ def accepts(annotation: Any, value: Any) -> bool:
             and ("pattern" not in rules or bool(re.search(rules["pattern"], value)))
         )
     if origin in (Union, types.UnionType):
-        return any(accepts(one, value) for one in inside)
+        return any(accepts(member, value) for member in inside)
     if origin is Literal:
-        return any(value is one or (type(value) is type(one) and value == one) for one in inside)
+        return any(value is choice or (type(value) is type(choice) and value == choice) for choice in inside)
     if origin is list:
-        return isinstance(value, list) and all(accepts(inside[0], one) for one in value)
+        return isinstance(value, list) and all(accepts(inside[0], item) for item in value)
     if origin is dict:
         return isinstance(value, dict) and all(
-            accepts(inside[0], key) and accepts(inside[1], one) for key, one in value.items()
+            accepts(inside[0], key) and accepts(inside[1], item) for key, item in value.items()
         )
     if origin is collections.abc.Sequence:
-        return isinstance(value, (list, tuple)) and all(accepts(inside[0], one) for one in value)
+        return isinstance(value, (list, tuple)) and all(accepts(inside[0], item) for item in value)
     if origin is collections.abc.Callable:
         return callable(value)
     if origin is dict:
-        return isinstance(value, dict) and all(accepts(inside[1], one) for one in value.values())
+        return isinstance(value, dict) and all(accepts(inside[1], item) for item in value.values())
     if annotation is Any:
         return True
     if annotation is None or annotation is type(None):
@@ -245,19 +245,23 @@ def accepts(annotation: Any, value: Any) -> bool:
 
 def at_the_bounds(annotation: Any) -> list[Any]:
     """Numbers on both sides of every bound."""
-    found: list[Any] = []
+    numbers: list[Any] = []
     if get_origin(annotation) is Annotated:
         for name, bound in constraints(get_args(annotation)[1:]).items():
             if name not in ("min_length", "max_length", "pattern"):
                 step = 1 if accepts(int, bound) and get_args(annotation)[0] is int else 1e-6
-                found += [bound - step, bound, bound + step]
-    for one in get_args(annotation):
-        found += at_the_bounds(one) if not isinstance(one, str) else []
-    return found
+                numbers += [bound - step, bound, bound + step]
+    for part in get_args(annotation):
+        numbers += at_the_bounds(part) if not isinstance(part, str) else []
+    return numbers
 
 
 def required(cls: Any, but: str, values: dict[tuple[str, str], Any]) -> dict[str, Any]:
-    return {name: values[cls.type, name] for name, one in cls.spec.parameters.items() if one.required and name != but}
+    return {
+        name: values[cls.type, name]
+        for name, parameter in cls.spec.parameters.items()
+        if parameter.required and name != but
+    }
 
 
 def name_of(item: Any) -> str:
@@ -337,7 +341,9 @@ def test_unknown_names_are_refused(cls: Any, tmp_path):
     assert list(map(str, mistakes)) == [f"{file}:{len(lines) + 1}:1: unknown argument 'no_such' of '{cls.type}'{valid}"]
 
 
-@pytest.mark.parametrize(("cls", "parameter"), [(cls, one) for cls, one in PARAMETERS if one.required], ids=name_of)
+@pytest.mark.parametrize(
+    ("cls", "parameter"), [(cls, parameter) for cls, parameter in PARAMETERS if parameter.required], ids=name_of
+)
 def test_missing_arguments_are_named(cls: Any, parameter: Parameter, tmp_path):
     with pytest.raises(ConfigError) as caught:
         cls(**required(cls, parameter.name, REQUIRED_IN_PYTHON))

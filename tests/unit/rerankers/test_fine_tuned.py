@@ -70,7 +70,7 @@ def test_negatives_are_the_first_that_are_not_relevant_nor_too_near():
     made = mined(table, gains, Passages.whole(corpus), n_positives=2, n_negatives=3, skip=1, margin=0.05)
     assert made.positives.tolist() == [7, 3]  # the better grade first, though the list does not have it
     assert made.negatives.tolist() == [[0, 1, 2], [1, 2, -1]]  # 0 is within 5 % of 3
-    assert [one.tolist() for one in made.triples()] == [[0] * 5, [7, 7, 7, 3, 3], [0, 1, 2, 1, 2]]
+    assert [column.tolist() for column in made.triples()] == [[0] * 5, [7, 7, 7, 3, 3], [0, 1, 2, 1, 2]]
     assert made.lists() == [(0, [7, 3], [0, 1, 2])]
 
 

@@ -44,7 +44,7 @@ def test_it_scores_what_a_plain_loop_scores(seed, neighbours, budget, size):
     n = 30
     table = rng.normal(size=(3, n)).astype(np.float32)
     lists = [rng.permutation(n)[:length].tolist() for length in (8, 1, 0)]
-    listed = np.array([one + [-1] * (8 - len(one)) for one in lists])
+    listed = np.array([ids + [-1] * (8 - len(ids)) for ids in lists])
     given = Candidates.from_scores(listed, -np.tile(np.arange(8.0), (3, 1)), listed)
     embedder, scorer = TableEmbedder(size=4), TableScorer()
     embedder.rows, scorer.table = rng.normal(size=(n, 4)).astype(np.float32), table
@@ -52,13 +52,13 @@ def test_it_scores_what_a_plain_loop_scores(seed, neighbours, budget, size):
     corpus = Corpus.from_documents(Document(f"d{number}", str(number)) for number in range(n))
     stage.fit(FitContext(corpus, Passages.whole(corpus)))
     batch = QueryBatch([Query(f"q{row}", str(row)) for row in range(3)])
-    found = stage.process(batch, given)
+    candidates = stage.process(batch, given)
     graph = nearest_neighbors(embedder.rows, neighbours)
     for row in range(3):
         taken = by_hand(graph, lists[row], table[row], budget, size)
         order = sorted(taken, key=lambda item: (-table[row, item], item))
-        assert order == [item for item in found.documents[row].tolist() if item >= 0]
-    assert found.counts.sum() == batch.ledger.total.scorer_calls
+        assert order == [item for item in candidates.documents[row].tolist() if item >= 0]
+    assert candidates.counts.sum() == batch.ledger.total.scorer_calls
 
 
 def test_neighbours_are_the_nearest_without_the_passage_itself():

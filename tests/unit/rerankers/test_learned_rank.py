@@ -44,8 +44,8 @@ def pipeline(**arguments):
 
 
 def quality(made, asked):
-    found = made.search(asked.queries, top_k=10)
-    ranks = [[hit.document.id in asked.qrels[r.query.id] for hit in r] for r in found]
+    results = made.search(asked.queries, top_k=10)
+    ranks = [[hit.document.id in asked.qrels[r.query.id] for hit in r] for r in results]
     return float(np.mean([1 / (1 + hits.index(True)) if True in hits else 0 for hits in ranks]))
 
 
@@ -64,7 +64,7 @@ def test_it_learns_what_is_right_and_survives_saving(model, tmp_path):
     assert "stages.0 learned_rank" in hit.keys
     assert sum(made.stages[0].importances.values()) == pytest.approx(1)
     report = made.stages[0].learned_report()
-    assert [one["name"] for one in report["options"]] == ["as it came", "without memory", "with memory"]
+    assert [option["name"] for option in report["options"]] == ["as it came", "without memory", "with memory"]
     assert report["dependence"]
 
 
@@ -140,8 +140,8 @@ def test_what_was_chosen_as_it_came_costs_nothing():
     made = pipeline(sources=[QueryMemory()]).fit(CORPUS, training=never)
     if made.stages[0].choice.chosen == "as it came":
         batch = QueryBatch(never.queries[:3])
-        found = made.run(batch)
-        assert found.documents.tolist() == batch.lists["retriever"].documents.tolist()
+        candidates = made.run(batch)
+        assert candidates.documents.tolist() == batch.lists["retriever"].documents.tolist()
 
 
 def test_few_questions_leave_the_list_as_it_came():

@@ -36,7 +36,7 @@ def naive(query, text, size=8):
     if not text.split():
         return -1.0
     words = [word_vector(word, size).astype(np.float16).astype(np.float32) for word in text.split()]
-    return float(np.mean([max(float(word_vector(one, size) @ other) for other in words) for one in query.split()]))
+    return float(np.mean([max(float(word_vector(word, size) @ other) for other in words) for word in query.split()]))
 
 
 @given(TEXTS, QUERIES, st.data(), st.sampled_from([1, 40, 1 << 25]))
@@ -101,10 +101,10 @@ def test_one_pass_serves_a_dense_retriever_and_queries_are_embedded_once(monkeyp
     corpus = Corpus.from_documents([Document("a", "cat"), Document("b", "dog")])
     context = FitContext(corpus, Passages.whole(corpus))
     dense, scorer = Dense(embedder=Counting()), MaxSim(embedder=Counting())
-    for one in (dense, scorer):
-        one.prepare(context)
-    for one in (dense, scorer):
-        context.fit(one)
+    for component in (dense, scorer):
+        component.prepare(context)
+    for component in (dense, scorer):
+        context.fit(component)
     assert Counting.log == ["fit", "tokens 2"]
     assert context.ledger.total.texts_embedded == 2
     asked = batch(["cat", "dog"])

@@ -50,13 +50,13 @@ def test_the_head_is_scored_and_sorted_and_the_rest_dropped(table, budget, top_k
     stage = Rerank(scorer=CountingScorer(sign=sign), budget=budget, top_k=top_k, scores="scorer")
     stage.fit(corpus_of())
     batch = QueryBatch([Query(str(row), "q") for row in range(len(table))])
-    found = stage.process(batch, table)
+    reranked = stage.process(batch, table)
     heads = [[p for p in row if p >= 0][:budget] for row in table.documents.tolist()]
     for row, head in enumerate(heads):
         scored = [(sign * float((p * 7 + row * 3) % 11), p) for p in head]
-        expected = sorted(scored, key=lambda one: (-one[0], one[1]))[:top_k]
-        actual = zip(found.scores[row].tolist(), found.documents[row].tolist(), strict=True)
-        assert [one for one in actual if one[1] >= 0] == expected
+        expected = sorted(scored, key=lambda pair: (-pair[0], pair[1]))[:top_k]
+        actual = zip(reranked.scores[row].tolist(), reranked.documents[row].tolist(), strict=True)
+        assert [pair for pair in actual if pair[1] >= 0] == expected
     calls = sum(map(len, heads))
     assert calls == batch.ledger.total.scorer_calls
     pairs = [pair for rows, passages in stage.scorer.asked for pair in zip(rows, passages, strict=True)]
@@ -68,9 +68,9 @@ def test_the_passage_that_matched_is_what_is_scored():
     stage = Rerank(scorer=CountingScorer())
     stage.fit(corpus_of())
     table = Candidates.from_scores(np.array([[3, 4]]), np.array([[2.0, 1.0]]), np.array([[17, 23]]))
-    found = stage.process(QueryBatch([Query("0", "q")]), table)
+    reranked = stage.process(QueryBatch([Query("0", "q")]), table)
     assert stage.scorer.asked == [([0, 0], [17, 23])]
-    assert dict(zip(found.documents[0].tolist(), found.passages[0].tolist(), strict=True)) == {3: 17, 4: 23}
+    assert dict(zip(reranked.documents[0].tolist(), reranked.passages[0].tolist(), strict=True)) == {3: 17, 4: 23}
 
 
 @pytest.mark.parametrize(

@@ -84,8 +84,8 @@ STAGES = {
 def test_blank_documents_are_not_found(name):
     pipeline = Pipeline(retriever=RETRIEVERS[name]()).fit(DOCUMENTS)
     for condition in (None, {"even": {"exists": False}}, {"even": True}):
-        found = {hit.document.id for hit in pipeline.search("word7", filter=condition)}
-        assert {id for id in found if id.startswith(("blank", "last"))} == set()
+        ids = {hit.document.id for hit in pipeline.search("word7", filter=condition)}
+        assert {id for id in ids if id.startswith(("blank", "last"))} == set()
     assert list(pipeline.search("word7")) != []
 
 
@@ -101,9 +101,9 @@ def test_they_are_known_after_loading(tmp_path, known):
 @pytest.mark.parametrize("name", STAGES)
 def test_stages_do_not_bring_them_back(name):
     pipeline = Pipeline(retriever=dense(top_k=20), stages=[STAGES[name]()]).fit(DOCUMENTS)
-    found = {hit.document.id for hit in pipeline.search("word7")}
-    assert len(found) > 20
-    assert {id for id in found if id.startswith(("blank", "last"))} == set()
+    ids = {hit.document.id for hit in pipeline.search("word7")}
+    assert len(ids) > 20
+    assert {id for id in ids if id.startswith(("blank", "last"))} == set()
 
 
 def test_they_are_counted_also_after_changes():

@@ -49,20 +49,20 @@ def test_scores_are_those_of_the_librarys_own_retrieval(variant, stemmer):
     index = bm25s.BM25(k1=1.2, b=0.6, delta=0.7, method=variant)
     index.index(tokens(TEXTS), show_progress=False)
     words = tokens(QUERIES, return_ids=False)
-    known = [[word for word in one if word in index.vocab_dict] for one in words]
-    found = fitted(
+    known = [[word for word in query_words if word in index.vocab_dict] for query_words in words]
+    candidates = fitted(
         k1=1.2, b=0.6, delta=0.7, variant=variant, stemmer=stemmer, stopwords=stopwords, top_k=len(TEXTS)
     ).retrieve(batch(*QUERIES))
-    for row, one in enumerate(known):
-        expected = index.get_scores(one) if one else np.zeros(len(TEXTS))
+    for row, query_words in enumerate(known):
+        expected = index.get_scores(query_words) if query_words else np.zeros(len(TEXTS))
         if variant in ("bm25l", "bm25+"):  # bm25s gives a share to passages without the word: the papers do not
             for position, text in enumerate(tokens(TEXTS, return_ids=False)):
-                absent = [index.vocab_dict[word] for word in one if word not in text]
+                absent = [index.vocab_dict[word] for word in query_words if word not in text]
                 expected[position] -= index.nonoccurrence_array[absent].sum()
             expected[expected < 1e-5] = 0
-        assert (expected > 0).sum() == found.counts[row]
-        positions = found.documents[row][found.documents[row] >= 0]
-        np.testing.assert_allclose(expected[positions], found.scores[row][: len(positions)], rtol=1e-4)
+        assert (expected > 0).sum() == candidates.counts[row]
+        positions = candidates.documents[row][candidates.documents[row] >= 0]
+        np.testing.assert_allclose(expected[positions], candidates.scores[row][: len(positions)], rtol=1e-4)
 
 
 def test_delta_makes_a_word_that_occurs_worth_more():
@@ -79,7 +79,7 @@ def test_scores_are_those_of_the_formula():
     k1, b = 0.9, 0.4
     texts = [re.findall(r"\b\w+\b", text.lower()) for text in TEXTS]
     mean = sum(map(len, texts)) / len(texts)
-    found = fitted(k1=k1, b=b, stemmer=None, stopwords=None, top_k=200).retrieve(batch(*QUERIES))
+    candidates = fitted(k1=k1, b=b, stemmer=None, stopwords=None, top_k=200).retrieve(batch(*QUERIES))
     for row, query in enumerate(QUERIES):
         expected = {}
         for position, text in enumerate(texts):
@@ -92,7 +92,7 @@ def test_scores_are_those_of_the_formula():
                 )
             if score:
                 expected[position] = score
-        actual = dict(zip(found.documents[row].tolist(), found.scores[row].tolist(), strict=True))
+        actual = dict(zip(candidates.documents[row].tolist(), candidates.scores[row].tolist(), strict=True))
         actual.pop(-1, None)
         assert sorted(expected) == sorted(actual)
         np.testing.assert_allclose([expected[key] for key in actual], list(actual.values()), rtol=1e-4)
@@ -120,8 +120,8 @@ def test_words_are_told_as_the_arguments_say():
 
 
 def test_passages_without_a_shared_word_are_not_returned():
-    found = fitted(["cat dog", "cat", "fish"]).retrieve(batch("cat", "bird", "fish bird", ""))
-    assert found.counts.tolist() == [2, 0, 1, 0]
+    candidates = fitted(["cat dog", "cat", "fish"]).retrieve(batch("cat", "bird", "fish bird", ""))
+    assert candidates.counts.tolist() == [2, 0, 1, 0]
 
 
 def test_large_batches_are_scored_in_blocks(monkeypatch):

@@ -18,9 +18,9 @@ N_QUERIES = 25
 
 
 def embedder(vectors=VECTORS):
-    one = TableEmbedder(size=vectors.shape[1])
-    one.rows = vectors
-    return one
+    made = TableEmbedder(size=vectors.shape[1])
+    made.rows = vectors
+    return made
 
 
 def fitted(n, vectors=VECTORS, *, owners=None, **arguments):
@@ -31,10 +31,10 @@ def fitted(n, vectors=VECTORS, *, owners=None, **arguments):
         corpus = Corpus.from_documents(Document(f"d{number}", str(number)) for number in range(n))
         passages = Passages.whole(corpus)
     else:
-        texts = [" ".join(str(row) for row in np.flatnonzero(owners == one)) for one in range(owners.max() + 1)]
+        texts = [" ".join(str(row) for row in np.flatnonzero(owners == owner)) for owner in range(owners.max() + 1)]
         corpus = Corpus.from_documents(Document(f"d{number}", text) for number, text in enumerate(texts))
-        spans = [[found.span() for found in re.finditer(r"\d+", text)] for text in texts]
-        start, end = np.asarray([span for one in spans for span in one], dtype=np.int64).T
+        spans = [[match.span() for match in re.finditer(r"\d+", text)] for text in texts]
+        start, end = np.asarray([span for spans_of_text in spans for span in spans_of_text], dtype=np.int64).T
         passages = Passages(corpus, np.sort(owners), start, end, {})
     dense.fit(FitContext(corpus, passages))
     return dense
@@ -53,34 +53,34 @@ def exact(documents, queries, metric):
 @pytest.mark.parametrize("metric", ["cosine", "inner_product"])
 @pytest.mark.parametrize("top_k", [1, 10, 300, 1000])
 def test_flat_is_the_product_of_matrices(metric, top_k):
-    found = ask(fitted(300, metric=metric, top_k=top_k))
+    candidates = ask(fitted(300, metric=metric, top_k=top_k))
     scores = exact(VECTORS[:300], VECTORS[-N_QUERIES:], metric)
     expected = np.argsort(-scores, axis=1)[:, :top_k]
-    assert expected.tolist() == found.documents.tolist()
-    np.testing.assert_allclose(np.take_along_axis(scores, expected, 1), found.scores, rtol=1e-4, atol=1e-5)
-    assert found.documents.tolist() == found.passages.tolist()
+    assert expected.tolist() == candidates.documents.tolist()
+    np.testing.assert_allclose(np.take_along_axis(scores, expected, 1), candidates.scores, rtol=1e-4, atol=1e-5)
+    assert candidates.documents.tolist() == candidates.passages.tolist()
 
 
 @pytest.mark.parametrize("metric", ["cosine", "inner_product"])
 def test_documents_are_ranked_by_their_best_passage(metric):
     owners = np.sort(RNG.integers(0, 40, size=300))
     owners = np.unique(owners, return_inverse=True)[1]
-    found = ask(fitted(300, owners=owners, metric=metric, top_k=8))
+    candidates = ask(fitted(300, owners=owners, metric=metric, top_k=8))
     scores = exact(VECTORS[:300], VECTORS[-N_QUERIES:], metric)
     for row in range(N_QUERIES):
         best = np.full(owners.max() + 1, -np.inf)
         np.maximum.at(best, owners, scores[row])
         expected = np.argsort(-best)[:8]
-        assert expected.tolist() == found.documents[row].tolist()
-        np.testing.assert_allclose(best[expected], found.scores[row], rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(scores[row][found.passages[row]], found.scores[row], rtol=1e-4, atol=1e-5)
+        assert expected.tolist() == candidates.documents[row].tolist()
+        np.testing.assert_allclose(best[expected], candidates.scores[row], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(scores[row][candidates.passages[row]], candidates.scores[row], rtol=1e-4, atol=1e-5)
 
 
 def test_equal_vectors_are_returned_in_the_order_of_the_corpus():
     vectors = np.repeat(VECTORS[:2], 50, axis=0)
     for n_queries in (1, 30):  # faiss goes other ways for many
-        found = ask(fitted(100, vectors, top_k=7), [0] * n_queries)
-        assert [[0, 1, 2, 3, 4, 5, 6]] * n_queries == found.documents.tolist()
+        candidates = ask(fitted(100, vectors, top_k=7), [0] * n_queries)
+        assert [[0, 1, 2, 3, 4, 5, 6]] * n_queries == candidates.documents.tolist()
 
 
 RANDOM = [
@@ -92,29 +92,33 @@ RANDOM = [
 RANDOM += [(Factory("Flat"), 1.0), (Factory("HNSW16,Flat"), 0.9), (Factory("SQ8"), 0.9)]
 
 
-@pytest.mark.parametrize(("index", "recall"), RANDOM, ids=lambda one: repr(one))
+@pytest.mark.parametrize(("index", "recall"), RANDOM, ids=lambda value: repr(value))
 def test_recall_of_indexes_on_random_vectors(index, recall):
     vectors = np.random.default_rng(5).normal(size=(2100, 12)).astype(np.float32)
     rows = range(2000, 2100)
     expected = ask(fitted(2000, vectors, top_k=10), rows).documents
-    found = ask(fitted(2000, vectors, index=index, top_k=10), rows)
+    candidates = ask(fitted(2000, vectors, index=index, top_k=10), rows)
     shared = np.mean(
-        [len(set(a) & set(b)) / 10 for a, b in zip(expected.tolist(), found.documents.tolist(), strict=True)]
+        [len(set(a) & set(b)) / 10 for a, b in zip(expected.tolist(), candidates.documents.tolist(), strict=True)]
     )
     assert shared >= recall
     if not isinstance(index, Factory):  # scores are exact whatever is missed
         scores = exact(vectors[:2000], vectors[2000:], "cosine")
-        np.testing.assert_allclose(np.take_along_axis(scores, found.documents, 1), found.scores, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(
+            np.take_along_axis(scores, candidates.documents, 1), candidates.scores, rtol=1e-4, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize(
     "index", [HNSW(m=4, ef_search=1), IVFFlat(n_clusters=50, n_probe=1), IVFFlat(n_clusters=1)], ids=repr
 )
 def test_approximate_indexes_pad_what_they_did_not_find(index):
-    found = ask(fitted(50, index=index, top_k=1000))
-    assert found.documents.shape[1] <= 50
-    assert (found.counts >= 1).all()
-    assert all(len(set(row)) == len(row) for row in ([p for p in row if p >= 0] for row in found.documents.tolist()))
+    candidates = ask(fitted(50, index=index, top_k=1000))
+    assert candidates.documents.shape[1] <= 50
+    assert (candidates.counts >= 1).all()
+    assert all(
+        len(set(row)) == len(row) for row in ([p for p in row if p >= 0] for row in candidates.documents.tolist())
+    )
 
 
 # -- vectors that are no good -------------------------------------------------------------------------------------
@@ -123,10 +127,10 @@ def test_approximate_indexes_pad_what_they_did_not_find(index):
 def test_a_zero_vector_scores_zero_and_a_zero_query_finds_nothing():
     vectors = VECTORS.copy()
     vectors[3] = vectors[399] = 0
-    found = ask(fitted(10, vectors, top_k=10), [398, 399])
-    assert found.counts.tolist() == [10, 0]
-    assert found.scores[0][found.documents[0] == 3].tolist() == [0.0]
-    assert np.isfinite(found.scores[0]).all()
+    candidates = ask(fitted(10, vectors, top_k=10), [398, 399])
+    assert candidates.counts.tolist() == [10, 0]
+    assert candidates.scores[0][candidates.documents[0] == 3].tolist() == [0.0]
+    assert np.isfinite(candidates.scores[0]).all()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -87,27 +87,27 @@ def test_vectors_are_moved_as_a_plain_loop_moves_them():
     batch = QueryBatch([Query("q", "statin pain"), Query("none", "")])
     trusted = table([[1, 2, 3], [0, 1, 2]], [[3.0, 2.0, 1.0], [1.0, 0.9, 0.8]])
     recipe = Recipe(documents=10, terms=5, original_weight=0.5, vectors=2, vector_weight=0.25)
-    found = dense.retrieve_again(batch, trusted, recipe)
+    candidates = dense.retrieve_again(batch, trusted, recipe)
     documents = embedder.embed_documents(TEXTS)
     moved = 0.75 * embedder.embed_queries(["statin pain"])[0] + 0.25 * (documents[1] + documents[2]) / 2
     expected = documents @ (moved / np.linalg.norm(moved))
-    assert np.argsort(-expected).tolist() == found.documents[0].tolist()
-    np.testing.assert_allclose(found.scores[0], np.sort(expected)[::-1], rtol=1e-5)
-    assert found.counts[1] == 0
-    scores = dense.scores_again(batch, trusted, recipe, found)["dense"]
-    np.testing.assert_allclose(scores[0], found.scores[0], rtol=1e-5)
+    assert np.argsort(-expected).tolist() == candidates.documents[0].tolist()
+    np.testing.assert_allclose(candidates.scores[0], np.sort(expected)[::-1], rtol=1e-5)
+    assert candidates.counts[1] == 0
+    scores = dense.scores_again(batch, trusted, recipe, candidates)["dense"]
+    np.testing.assert_allclose(scores[0], candidates.scores[0], rtol=1e-5)
 
 
 def test_a_hybrid_has_its_parts_asked_again_and_another_list_may_be_trusted():
     target = Hybrid(retrievers=[BM25(), Dense(embedder=WordEmbedder())], fusion=MinMax())
     feedback = fitted(Feedback(target=target, retriever=BM25(), vectors=1))
     batch = QueryBatch([Query("q", "statin")], trace={})
-    found = feedback.retrieve(batch)
+    candidates = feedback.retrieve(batch)
     names = ["retriever.trusted", "retriever.again.0 bm25", "retriever.again.1 dense"]
     assert names == list(batch.trace)
-    scores = feedback.features(batch, found, found)
+    scores = feedback.features(batch, candidates, candidates)
     assert list(scores) == ["0 bm25", "1 dense"]
-    listed = dict(zip(*(side[0].tolist() for side in (found.documents, scores["1 dense"])), strict=True))
+    listed = dict(zip(*(side[0].tolist() for side in (candidates.documents, scores["1 dense"])), strict=True))
     asked = batch.trace["retriever.again.1 dense"]
     for document, score in zip(asked.documents[0].tolist(), asked.scores[0].tolist(), strict=True):
         assert score == pytest.approx(listed[document], abs=1e-5)
@@ -116,9 +116,9 @@ def test_a_hybrid_has_its_parts_asked_again_and_another_list_may_be_trusted():
 def test_filters_hold_when_it_is_asked_again():
     feedback = fitted(Feedback(target=Hybrid(retrievers=[BM25(), Dense(embedder=WordEmbedder())])))
     queries = [Query("q", "statin cholesterol", filter={"even": True}), Query("r", "statin cholesterol")]
-    found = feedback.retrieve(QueryBatch(queries))
-    assert all(position % 2 == 0 for position in found.documents[0] if position >= 0)
-    assert any(position % 2 for position in found.documents[1] if position >= 0)
+    candidates = feedback.retrieve(QueryBatch(queries))
+    assert all(position % 2 == 0 for position in candidates.documents[0] if position >= 0)
+    assert any(position % 2 for position in candidates.documents[1] if position >= 0)
 
 
 @pytest.mark.parametrize(

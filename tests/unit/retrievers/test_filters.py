@@ -52,42 +52,42 @@ def test_only_what_passes_and_all_of_it_that_would_be_found(name: str, chunked: 
     whole = pipeline(name, chunked).fit(DOCUMENTS)
     for condition, passes in CONDITIONS:
         wanted = [document for document in DOCUMENTS if passes(document)]
-        found = whole.search(QUERIES, filter=condition)
+        results = whole.search(QUERIES, filter=condition)
         if name == "bm25":  # statistics are those of all documents: only which and how many can be compared
-            for one, plain in zip(found, whole.search(QUERIES, top_k=10), strict=True):
-                assert all(passes(hit.document) for hit in one)
+            for result, plain in zip(results, whole.search(QUERIES, top_k=10), strict=True):
+                assert all(passes(hit.document) for hit in result)
                 assert [hit.document.id for hit in plain if passes(hit.document)] == [
-                    hit.document.id for hit in one if hit.document.id in {h.document.id for h in plain}
+                    hit.document.id for hit in result if hit.document.id in {h.document.id for h in plain}
                 ]
             continue
         if name == "hybrid":
-            assert all(passes(hit.document) for one in found for hit in one)
-            assert all(len(one) == min(10, len(wanted)) for one in found)
+            assert all(passes(hit.document) for result in results for hit in result)
+            assert all(len(result) == min(10, len(wanted)) for result in results)
             continue
         alone = pipeline(name, chunked).fit(wanted).search(QUERIES)
-        for one, other in zip(found, alone, strict=True):
-            assert [h.score for h in other] == pytest.approx([h.score for h in one], abs=1e-5)
-            assert {h.document.id for h in other if h.score > other[-1].score + 1e-5} <= {h.document.id for h in one}
+        for result, other in zip(results, alone, strict=True):
+            assert [h.score for h in other] == pytest.approx([h.score for h in result], abs=1e-5)
+            assert {h.document.id for h in other if h.score > other[-1].score + 1e-5} <= {h.document.id for h in result}
 
 
 def test_bm25_equals_its_own_ranking_of_everything() -> None:
     deep = Pipeline(retriever=BM25(top_k=1000)).fit(DOCUMENTS)
     shallow = Pipeline(retriever=BM25(top_k=10)).fit(DOCUMENTS)
     for condition, passes in CONDITIONS:
-        for one, every in zip(shallow.search(QUERIES, filter=condition), deep.search(QUERIES), strict=True):
+        for result, every in zip(shallow.search(QUERIES, filter=condition), deep.search(QUERIES), strict=True):
             expected = [(hit.document.id, hit.score) for hit in every if passes(hit.document)][:10]
-            assert [(hit.document.id, hit.score) for hit in one] == expected
+            assert [(hit.document.id, hit.score) for hit in result] == expected
 
 
 @pytest.mark.parametrize("name", RETRIEVERS)
 def test_each_query_has_its_own_filter(name: str) -> None:
     fitted = pipeline(name, chunked=True).fit(DOCUMENTS)
     filters = [{"even": True}, None, {"number": {"lt": 5}}, {"even": True}, {"number": {"gt": 1000}}]
-    queries = [Query(str(n), QUERIES[n % 4], filter=one) for n, one in enumerate(filters)]
+    queries = [Query(str(n), QUERIES[n % 4], filter=condition) for n, condition in enumerate(filters)]
     together = fitted.search(queries)
     alone = [fitted.search(query) for query in queries]
-    assert [[(h.document.id, h.score) for h in one] for one in alone] == [
-        [(h.document.id, h.score) for h in one] for one in together
+    assert [[(h.document.id, h.score) for h in result] for result in alone] == [
+        [(h.document.id, h.score) for h in result] for result in together
     ]
     assert len(together[4]) == 0
     assert {hit.document.metadata["even"] for hit in together[0]} == {True}
@@ -100,10 +100,10 @@ def test_sorted_by_gives_the_same_and_windows_are_slices() -> None:
     plain = Pipeline(retriever=retriever()).fit(shuffled)
     condition = {"number": {"gte": 20, "lte": 80}}
     assert slice(20, 81) == fitted.passages.where(fitted.corpus.fields.mask(condition))
-    for one, other in zip(
+    for result, other in zip(
         fitted.search(QUERIES, filter=condition), plain.search(QUERIES, filter=condition), strict=True
     ):
-        assert [h.score for h in other] == [h.score for h in one]
+        assert [h.score for h in other] == [h.score for h in result]
 
 
 def test_what_is_refused() -> None:

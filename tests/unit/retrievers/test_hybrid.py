@@ -45,8 +45,8 @@ def naive(fusion, pairs):
         return {document: (score - low) / (high - low) if high > low else 1.0 for document, score in pairs}, 0.0
     mean = sum(scores) / len(scores)
     deviation = math.sqrt(sum((score - mean) ** 2 for score in scores) / len(scores))
-    found = {document: (score - mean) / deviation if deviation > 1e-12 else 0.0 for document, score in pairs}
-    return found, min(found.values())
+    standardized = {document: (score - mean) / deviation if deviation > 1e-12 else 0.0 for document, score in pairs}
+    return standardized, min(standardized.values())
 
 
 def pairs_of(table, row):
@@ -59,7 +59,7 @@ FUSIONS = st.sampled_from([RRF(), RRF(k=0), RRF(k=7.5), MinMax(), ZScore()])
 @given(st.lists(lists(), min_size=2, max_size=4), FUSIONS, st.data())
 def test_fused_scores_are_those_of_a_plain_loop(tables, fusion, data):
     weights = data.draw(st.lists(st.sampled_from([0.0, 0.5, 1.0, 3.0]), min_size=len(tables), max_size=len(tables)))
-    found = fuse(tables, weights, fusion, 100)
+    candidates = fuse(tables, weights, fusion, 100)
     for row in range(N):
         parts = [naive(fusion, pairs_of(table, row)) for table in tables]
         documents = sorted({document for values, _ in parts for document in values})
@@ -69,12 +69,12 @@ def test_fused_scores_are_those_of_a_plain_loop(tables, fusion, data):
             )
             for document in documents
         }
-        actual = dict(pairs_of(found, row))
+        actual = dict(pairs_of(candidates, row))
         assert sorted(expected) == sorted(actual)
         np.testing.assert_allclose([expected[d] for d in actual], list(actual.values()), rtol=1e-5, atol=1e-5)
-        keys = [(-score, document) for document, score in pairs_of(found, row)]
+        keys = [(-score, document) for document, score in pairs_of(candidates, row)]
         assert sorted(keys) == keys
-    assert (found.passages[found.mask] == found.documents[found.mask] * 10).all()
+    assert (candidates.passages[candidates.mask] == candidates.documents[candidates.mask] * 10).all()
 
 
 @given(st.lists(lists(), min_size=2, max_size=3), FUSIONS, st.integers(1, 8))
@@ -88,9 +88,9 @@ def test_a_cut_is_the_head_of_the_whole(tables, fusion, top_k):
 @given(st.lists(lists(), min_size=2, max_size=3), FUSIONS)
 def test_the_order_of_the_lists_does_not_matter(tables, fusion):
     weights = [1.0, 2.0, 0.5][: len(tables)]
-    one, other = fuse(tables, weights, fusion, 100), fuse(tables[::-1], weights[::-1], fusion, 100)
+    forwards, other = fuse(tables, weights, fusion, 100), fuse(tables[::-1], weights[::-1], fusion, 100)
     for row in range(N):
-        mine, theirs = dict(pairs_of(one, row)), dict(pairs_of(other, row))
+        mine, theirs = dict(pairs_of(forwards, row)), dict(pairs_of(other, row))
         assert sorted(mine) == sorted(theirs)
         np.testing.assert_allclose([mine[key] for key in mine], [theirs[key] for key in mine], rtol=1e-5, atol=1e-6)
 
@@ -107,16 +107,16 @@ def test_scaled_scores_fuse_alike(table, factor, shift):
         for row in range(N):
             spread = [score for _, score in pairs_of(table, row)]
             if spread and max(spread) - min(spread) > 0.2:
-                one, other = (fusion.contributions(t)[0][row][t.mask[row]] for t in (table, scaled))
-                np.testing.assert_allclose(one, other, atol=2e-2)
+                plain, other = (fusion.contributions(t)[0][row][t.mask[row]] for t in (table, scaled))
+                np.testing.assert_allclose(plain, other, atol=2e-2)
 
 
 def test_the_passage_is_that_of_the_list_that_contributes_most():
-    one = Candidates.from_scores(np.array([[5, 6]]), np.array([[2.0, 1.0]]), np.array([[50, 60]]))
+    first = Candidates.from_scores(np.array([[5, 6]]), np.array([[2.0, 1.0]]), np.array([[50, 60]]))
     other = Candidates.from_scores(np.array([[6, 5]]), np.array([[2.0, 1.0]]), np.array([[61, 51]]))
-    found = fuse([one, other], [1.0, 1.0], RRF(), 10)
-    assert ([[5, 6]], [[50, 61]]) == (found.documents.tolist(), found.passages.tolist())
-    assert fuse([one, other], [1.0, 5.0], RRF(k=1), 10).passages[:, np.argsort([6, 5])].tolist() == [[51, 61]]
+    candidates = fuse([first, other], [1.0, 1.0], RRF(), 10)
+    assert ([[5, 6]], [[50, 61]]) == (candidates.documents.tolist(), candidates.passages.tolist())
+    assert fuse([first, other], [1.0, 5.0], RRF(k=1), 10).passages[:, np.argsort([6, 5])].tolist() == [[51, 61]]
 
 
 def test_retrievers_are_asked_and_told_apart_in_explanations():
@@ -125,10 +125,10 @@ def test_retrievers_are_asked_and_told_apart_in_explanations():
     context = FitContext(corpus, Passages.whole(corpus))
     context.fit(hybrid)
     batch = QueryBatch([Query("1", "cat"), Query("2", "bird")], trace={})
-    found = hybrid.retrieve(batch)
-    assert found.documents.tolist() == [[1, 0], [-1, -1]]
+    candidates = hybrid.retrieve(batch)
+    assert candidates.documents.tolist() == [[1, 0], [-1, -1]]
     first, second = batch.trace["retriever.0 bm25"].scores[0]
-    assert found.scores[0].tolist() == pytest.approx([3.0, 2 * second / first])  # the list has room: scaled from 0
+    assert candidates.scores[0].tolist() == pytest.approx([3.0, 2 * second / first])  # the list has room: scaled from 0
     assert list(batch.trace) == ["retriever.0 bm25", "retriever.1 bm25"]
     assert [int(table.counts[0]) for table in batch.trace.values()] == [2, 1]
 

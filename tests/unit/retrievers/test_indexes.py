@@ -64,7 +64,7 @@ FAMILIES = {
     "truncate, binary": lambda: Truncate(refine=30),
     "truncate, float": lambda: Truncate(values="float", refine=40),
 }
-LOSSY = {one for one in FAMILIES if "without" in one or "decoded" in one or "inverted" in one}
+LOSSY = {family for family in FAMILIES if "without" in family or "decoded" in family or "inverted" in family}
 BUILT = {}
 
 
@@ -86,9 +86,9 @@ def exact(allowed=slice(None), queries=QUERIES, k=K, vectors=VECTORS):
     return keys[np.argsort(-products, axis=1)[:, :k]]
 
 
-def recall(expected, found):
+def recall(expected, actual):
     return np.mean(
-        [len(set(a) & set(b)) / max(len(a), 1) for a, b in zip(expected.tolist(), found.tolist(), strict=True)]
+        [len(set(a) & set(b)) / max(len(a), 1) for a, b in zip(expected.tolist(), actual.tolist(), strict=True)]
     )
 
 
@@ -275,7 +275,7 @@ def test_saved_and_loaded_it_finds_the_same(name, tmp_path):
     again = FAMILIES[name]()
     again.load_state(tmp_path, CONTEXT)
     for allowed in (None, slice(100, 2000), np.arange(0, N, 3), np.arange(0, N, 300)):
-        expected, actual = (one.search(QUERIES, K, allowed) for one in (index, again))
+        expected, actual = (searched.search(QUERIES, K, allowed) for searched in (index, again))
         assert expected[0].tolist() == actual[0].tolist()
         np.testing.assert_allclose(expected[1], actual[1], rtol=1e-6)
     assert index.bytes == again.bytes == (tmp_path / "index.faiss").stat().st_size
@@ -356,7 +356,7 @@ def test_values_that_are_not_finite_are_refused_everywhere(name, bad):
     label = built(name).spec.label
     if name.startswith("auto"):
         label = built(name).picked.spec.label
-    for action, what in [
+    for action, subject in [
         (lambda: FAMILIES[name]().build(vectors), "vectors"),
         (lambda: built(name).search(vectors, K), "queries' vectors"),
         (lambda: built(name).search(vectors, K, slice(3)), "queries' vectors"),
@@ -367,7 +367,7 @@ def test_values_that_are_not_finite_are_refused_everywhere(name, bad):
         with pytest.raises(DataError) as caught:
             action()
         message = str(caught.value)
-        assert message.endswith(f"2 of 50 {what} have NaN or infinite values, the first is row 7")
+        assert message.endswith(f"2 of 50 {subject} have NaN or infinite values, the first is row 7")
         assert "build" in action.__code__.co_names or message.startswith(label)
 
 
@@ -388,9 +388,9 @@ def test_no_vectors_are_refused(name):
 
 def test_before_building_it_says_so(name):
     for action in (
-        lambda one: one.search(QUERIES, K),
-        lambda one: one.bytes,
-        lambda one: one.search(QUERIES, K, slice(3)),
+        lambda index: index.search(QUERIES, K),
+        lambda index: index.bytes,
+        lambda index: index.search(QUERIES, K, slice(3)),
     ):
         with pytest.raises(NotFittedError, match="has not been fitted"):
             action(FAMILIES[name]())
@@ -417,7 +417,7 @@ def test_more_clusters_than_vectors_are_refused(family):
             "dimensions: 'truncate': dimensions must be at most that of the vectors (32), got 33",
         ),
     ],
-    ids=lambda one: getattr(one, "type", ""),
+    ids=lambda value: getattr(value, "type", ""),
 )
 def test_more_than_the_vectors_have_is_refused(index, expected):
     with pytest.raises(ConfigError) as caught:

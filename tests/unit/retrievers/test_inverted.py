@@ -26,11 +26,11 @@ def product(postings, queries, k, allowed=None):
     """The best of each row of a dense product, ties by column."""
     scores = (queries @ postings).toarray()
     columns = np.arange(scores.shape[1]) if allowed is None else np.arange(scores.shape[1])[allowed]
-    found = []
+    best = []
     for row in scores:
         order = sorted(columns[row[columns] > 0], key=lambda column: (-row[column], column))[:k]
-        found.append([(int(column), float(row[column])) for column in order])
-    return found
+        best.append([(int(column), float(row[column])) for column in order])
+    return best
 
 
 def rows_of(passages, scores):
@@ -46,8 +46,8 @@ def test_it_finds_what_a_product_finds(seed, k, values, monkeypatch):
     postings, queries = tables(seed, values=values)
     allowed = [None, slice(20, 150), np.flatnonzero(np.random.default_rng(seed).random(300) < 0.3), np.arange(0)]
     for some in allowed:
-        found = InvertedIndex(postings).search(queries, k, some)
-        assert rows_of(*found) == product(postings, queries, k, some)
+        best = InvertedIndex(postings).search(queries, k, some)
+        assert rows_of(*best) == product(postings, queries, k, some)
 
 
 def test_it_gives_the_same_without_scipys_own_kernel(monkeypatch):

@@ -46,15 +46,15 @@ VECTORS = unit(RNG.normal(size=(400, 8))).astype(np.float32)
 
 
 def table():
-    one = TableEmbedder(size=8)
-    one.rows = VECTORS
-    return one
+    embedder = TableEmbedder(size=8)
+    embedder.rows = VECTORS
+    return embedder
 
 
 def summary_file(tmp_path, keys):
     file = tmp_path / "keys.jsonl"
     file.write_text(
-        "\n".join(json.dumps({"_id": f"d{i}", "summary": [str(k) for k in one]}) for i, one in keys.items())
+        "\n".join(json.dumps({"_id": f"d{i}", "summary": [str(k) for k in summaries]}) for i, summaries in keys.items())
     )
     return str(file)
 
@@ -80,19 +80,21 @@ def log_sum_exp(values, t):
 
 def expected_lists(owners, queries, top_k, pool, depth):
     """Documents by all of their keys that are among the best ``depth``."""
-    found = []
+    lists = []
     for row in queries:
         scores: dict[int, list[float]] = {}
         every = sorted(((float(VECTORS[row] @ VECTORS[key]), owner) for key, owner in owners), reverse=True)
         for score, owner in every[:depth]:
             scores.setdefault(owner, []).append(score)
-        ranked = sorted(((pool(values), owner) for owner, values in scores.items()), key=lambda one: (-one[0], one[1]))
-        found.append(ranked[:top_k])
-    return found
+        ranked = sorted(
+            ((pool(values), owner) for owner, values in scores.items()), key=lambda pair: (-pair[0], pair[1])
+        )
+        lists.append(ranked[:top_k])
+    return lists
 
 
-def check_against(found, expected):
-    for positions, scores, wanted in zip(found.documents, found.scores, expected, strict=True):
+def check_against(candidates, expected):
+    for positions, scores, wanted in zip(candidates.documents, candidates.scores, expected, strict=True):
         assert [owner for _, owner in wanted] == [p for p in positions.tolist() if p >= 0]
         np.testing.assert_allclose([score for score, _ in wanted], scores[positions >= 0], rtol=1e-5, atol=1e-5)
 
@@ -111,19 +113,23 @@ def test_many_keys_of_few_documents_do_not_eat_the_list(tmp_path_factory, counts
     owners += [(document, document) for document in range(len(counts), N)]
     path = summary_file(tmp_path_factory.mktemp("keys"), keys)
     key = summary_key(path, top_k=top_k, pooling=pooling, temperature=0.1)
-    found = ask(fitted(Keyed(keys=[key], top_k=top_k)), range(390, 400))
-    check_candidates(found, Passages.whole(Corpus.from_documents(Document(f"d{i}", "x") for i in range(N))), 10, top_k)
+    candidates = ask(fitted(Keyed(keys=[key], top_k=top_k)), range(390, 400))
+    check_candidates(
+        candidates, Passages.whole(Corpus.from_documents(Document(f"d{i}", "x") for i in range(N))), 10, top_k
+    )
     pool = max if pooling == "max" else lambda values: log_sum_exp(values, 0.1)
     per_document = sorted(np.bincount([owner for _, owner in owners]).tolist(), reverse=True)
     depth = None if pooling == "max" else sum(per_document[:top_k])  # as many keys cannot be of fewer documents
-    check_against(found, expected_lists(owners, range(390, 400), top_k, pool, depth))
+    check_against(candidates, expected_lists(owners, range(390, 400), top_k, pool, depth))
 
 
 @pytest.mark.parametrize("fusion", ["mean", "max", "log_sum_exp"])
 def test_kinds_of_keys_are_brought_together(tmp_path, fusion):
     path = summary_file(tmp_path, {number: [100 + number] for number in range(N)})
     text = TextKey(retriever=Dense(embedder=table()), weight=3.0)
-    found = ask(fitted(Keyed(keys=[text, summary_key(path)], fusion=fusion, temperature=0.2, top_k=7)), range(390, 400))
+    candidates = ask(
+        fitted(Keyed(keys=[text, summary_key(path)], fusion=fusion, temperature=0.2, top_k=7)), range(390, 400)
+    )
     both = [VECTORS[390:] @ VECTORS[:N].T, VECTORS[390:] @ VECTORS[100 : 100 + N].T]
     scores = {
         "mean": 0.75 * both[0] + 0.25 * both[1],
@@ -131,36 +137,36 @@ def test_kinds_of_keys_are_brought_together(tmp_path, fusion):
         "log_sum_exp": 0.2 * np.logaddexp(both[0] / 0.2, both[1] / 0.2),
     }[fusion]
     expected = np.argsort(-scores, axis=1)[:, :7]
-    assert expected.tolist() == found.documents.tolist()
-    np.testing.assert_allclose(np.take_along_axis(scores, expected, 1), found.scores, rtol=1e-5)
+    assert expected.tolist() == candidates.documents.tolist()
+    np.testing.assert_allclose(np.take_along_axis(scores, expected, 1), candidates.scores, rtol=1e-5)
 
 
 def test_what_a_list_lacks_counts_as_its_last_or_as_nothing(tmp_path):
     path = summary_file(tmp_path, {number: [100 + number] for number in range(N)})
     text = TextKey(retriever=Dense(embedder=table(), top_k=5))  # full lists of 5
-    found = ask(fitted(Keyed(keys=[text, summary_key(path)])), [390])
+    candidates = ask(fitted(Keyed(keys=[text, summary_key(path)])), [390])
     mine, other = VECTORS[390] @ VECTORS[:N].T, VECTORS[390] @ VECTORS[100 : 100 + N].T
     lowest = np.sort(mine)[-5]
     scores = 0.5 * np.maximum(mine, lowest) + 0.5 * other
-    assert np.argsort(-scores).tolist() == found.documents[0].tolist()
+    assert np.argsort(-scores).tolist() == candidates.documents[0].tolist()
     titled = [Document("a", "cat", {"title": "dog"}), Document("b", "dog"), Document("c", "cat dog", {"title": ""})]
     pipeline = Pipeline(retriever=Keyed(keys=[TextKey(retriever=BM25()), TitleKey(retriever=BM25())])).fit(titled)
     alone = {hit.document.id: hit.score for hit in Pipeline(retriever=BM25()).fit(titled).search("dog")}
-    found = {hit.document.id: hit.score for hit in pipeline.search("dog")}
-    assert set(found) == {"a", "b", "c"}
-    np.testing.assert_allclose([alone["b"] / 2, alone["c"] / 2], [found["b"], found["c"]], rtol=1e-5)
+    both = {hit.document.id: hit.score for hit in pipeline.search("dog")}
+    assert set(both) == {"a", "b", "c"}
+    np.testing.assert_allclose([alone["b"] / 2, alone["c"] / 2], [both["b"], both["c"]], rtol=1e-5)
 
 
 @pytest.mark.parametrize("top_k", [3, 50])
 def test_lists_are_as_long_however_keys_are_pooled(tmp_path, top_k):
     """With one key a document, pooling changes nothing, also not what a list lacks."""
     path = summary_file(tmp_path, {number: [100 + number] for number in range(N)})
-    found = []
+    tables = []
     for pooling in ("max", "log_sum_exp"):
         keys = [TextKey(retriever=Dense(embedder=table())), summary_key(path, top_k=20, pooling=pooling)]
-        found.append(ask(fitted(Keyed(keys=keys, top_k=top_k)), range(390, 400)))
-    assert found[0].documents.tolist() == found[1].documents.tolist()
-    np.testing.assert_allclose(found[0].scores, found[1].scores, rtol=1e-5)
+        tables.append(ask(fitted(Keyed(keys=keys, top_k=top_k)), range(390, 400)))
+    assert tables[0].documents.tolist() == tables[1].documents.tolist()
+    np.testing.assert_allclose(tables[0].scores, tables[1].scores, rtol=1e-5)
 
 
 def test_the_key_that_matched_is_explained(tmp_path):
@@ -172,14 +178,14 @@ def test_the_key_that_matched_is_explained(tmp_path):
         keys=[TextKey(retriever=BM25()), PseudoQueriesKey(summarizer=Precomputed(str(file)), retriever=BM25())], top_k=5
     )
     pipeline = Pipeline(retriever=keyed, chunker=RecursiveChunker(size=14, unit="characters")).fit(documents)
-    for one in (pipeline, saved(pipeline, tmp_path)):
-        hits = one.search("feline purrs", explain=True)
+    for searched_pipeline in (pipeline, saved(pipeline, tmp_path)):
+        hits = searched_pipeline.search("feline purrs", explain=True)
         assert [hit.document.id for hit in hits] == ["a"]
         assert hits[0].keys == {"retriever.0 text": "It purrs a lot", "retriever.1 pseudo_queries": "feline matters"}
         assert set(hits[0].explanation) == {"retriever", "retriever.0 text", "retriever.1 pseudo_queries"}
         assert hits[0].passage == "It purrs a lot"  # what was read, not the key
-        assert one.search("feline")[0].keys == {}
-        assert one.search("feline")[0].passage == "It sleeps."  # found by a key only: its beginning
+        assert searched_pipeline.search("feline")[0].keys == {}
+        assert searched_pipeline.search("feline")[0].passage == "It sleeps."  # found by a key only: its beginning
 
 
 def saved(pipeline, folder):
@@ -205,34 +211,57 @@ def test_an_index_answers_after_reload_without_its_summarizer(tmp_path, pooling)
     (tmp_path / "keys.jsonl").unlink()
     queries = [Query(str(number), f"{number} {100 + number}") for number in range(N)]
     expected = [
-        [(hit.document.id, hit.score, hit.keys) for hit in one] for one in pipeline.search(queries, explain=True)
+        [(hit.document.id, hit.score, hit.keys) for hit in result] for result in pipeline.search(queries, explain=True)
     ]
     assert [
-        [(hit.document.id, hit.score, hit.keys) for hit in one] for one in again.search(queries, explain=True)
+        [(hit.document.id, hit.score, hit.keys) for hit in result] for result in again.search(queries, explain=True)
     ] == expected
     assert sum(map(len, expected)) > N
 
 
-def test_an_embedder_fitted_on_the_corpus_is_one_for_all_kinds_of_keys(tmp_path):
-    path = summary_file(tmp_path, {number: [number] for number in range(N)})
-    keys = [
-        TextKey(retriever=Dense(embedder=LSA(dim=8))),
-        SummaryKey(summarizer=Precomputed(path), retriever=Dense(embedder=LSA(dim=8))),
+def lsa_keys(path):
+    embedder = LSA(dim=8)  # one object: each key learns with its own
+    return [
+        TextKey(retriever=Dense(embedder=embedder)),
+        SummaryKey(summarizer=Precomputed(path), retriever=Dense(embedder=embedder)),
     ]
-    documents = [Document(f"d{number}", f"{number} word") for number in range(N)]
-    Pipeline(retriever=Keyed(keys=keys)).fit(documents, store=tmp_path / "store")
-    one, other = (key.retriever.embedder for key in keys)
-    np.testing.assert_array_equal(one._components, other._components)
-    # Indexes over what it gives are not kept under the name of keys alone.
-    other_words = [Document(document.id, f"{document.text} more words") for document in documents]
-    fresh = Pipeline(retriever=Keyed(keys=[key.spec.clone() for key in keys])).fit(
-        other_words, store=tmp_path / "store"
-    )
-    alone = Pipeline(retriever=Keyed(keys=[key.spec.clone() for key in keys])).fit(other_words)
-    for question in ("3 more", "17 words"):
-        assert [(h.document.id, h.score) for h in alone.search(question)] == [
-            (h.document.id, h.score) for h in fresh.search(question)
-        ]
+
+
+def scores(pipeline, question):
+    return {hit.document.id: pytest.approx(hit.score, abs=1e-6) for hit in pipeline.search(question)}
+
+
+def test_an_embedder_that_learns_from_texts_learns_from_those_it_embeds(tmp_path):
+    path = summary_file(tmp_path, {number: [f"key{number} shared"] for number in range(N)})
+    documents = [Document(f"d{number}", f"{number} text{number} shared") for number in range(N)]
+    pipeline = Pipeline(retriever=Keyed(keys=lsa_keys(path), top_k=N)).fit(documents, store=tmp_path / "store")
+    of_text, of_keys = (key.retriever.embedder for key in pipeline.retriever.keys)
+    assert "key3" in of_keys._vectorizer.vocabulary_
+    assert "key3" not in of_text._vectorizer.vocabulary_
+    stored = Pipeline(retriever=Keyed(keys=lsa_keys(path), top_k=N)).fit(documents, store=tmp_path / "store")
+    for again in (saved(pipeline, tmp_path), stored):
+        for question in ("text3 shared", "key3 shared", "key4"):
+            assert scores(again, question) == scores(pipeline, question)
+    # Each space has its own vectors of the question: alone, a key scores as in company.
+    alone = Pipeline(retriever=Keyed(keys=[lsa_keys(path)[1]], top_k=N)).fit(documents)
+    hits = {hit.document.id: hit for hit in pipeline.search("key3 shared text3", explain=True)}
+    for hit in alone.search("key3 shared text3", explain=True):
+        expected = pytest.approx(hit.explanation["retriever.0 summary"], abs=1e-6)
+        assert hits[hit.document.id].explanation["retriever.1 summary"] == expected
+
+
+def test_what_was_learned_from_keys_stays_when_documents_come(tmp_path):
+    path = summary_file(tmp_path, {number: [f"key{number} shared"] for number in range(N + 1)})
+    documents = [Document(f"d{number}", f"text{number}") for number in range(N)]
+    pipeline = Pipeline(retriever=Keyed(keys=[lsa_keys(path)[1]], top_k=N)).fit(documents)
+    components = pipeline.retriever.keys[0].retriever.embedder._components
+    pipeline.add([Document(f"d{N}", "one more")])
+    embedder = pipeline.retriever.keys[0].retriever.embedder
+    np.testing.assert_array_equal(embedder._components, components)
+    assert embedder._stale() == f"fitted on {N} passages; of the {N + 1} that the index now has, 1 came later"
+    pipeline.delete([f"d{number}" for number in range(5)])
+    assert pipeline.search("key7 shared")[0].document.id == "d7"
+    np.testing.assert_array_equal(pipeline.retriever.keys[0].retriever.embedder._components, components)
 
 
 def test_conversations_are_keyed_and_asked_by_their_last_turn():
@@ -261,13 +290,13 @@ def test_filters_hold_among_keys(tmp_path, pooling):
     queries = [
         Query(str(row), str(row), filter={"year": 1990 + row % 7} if row % 3 else None) for row in range(380, 400)
     ]
-    for query, found in zip(queries, pipeline.search(queries), strict=True):
+    for query, result in zip(queries, pipeline.search(queries), strict=True):
         year = query.filter and query.filter["year"]
         everything = pipeline.search(query.text)
         wanted = [hit for hit in everything if year is None or hit.document.metadata["year"] == year]
         assert len(wanted) > 3
-        assert [hit.document.id for hit in wanted] == [hit.document.id for hit in found]
-        np.testing.assert_allclose([hit.score for hit in wanted], [hit.score for hit in found], rtol=1e-5)
+        assert [hit.document.id for hit in wanted] == [hit.document.id for hit in result]
+        np.testing.assert_allclose([hit.score for hit in wanted], [hit.score for hit in result], rtol=1e-5)
 
 
 def test_lists_in_the_store_are_not_those_of_summaries_that_failed(tmp_path):
@@ -275,7 +304,7 @@ def test_lists_in_the_store_are_not_those_of_summaries_that_failed(tmp_path):
     documents = [Document("a", "long text"), Document("b", "other text")]
     queries = [Query("q", "short")]
 
-    def found(file):
+    def kept_and_listed(file):
         keyed = Keyed(keys=[SummaryKey(summarizer=Precomputed(str(file)), retriever=BM25())])
         pipeline = Pipeline(retriever=keyed).fit(documents, store=store)
         candidates = pipeline.run(QueryBatch(queries, store=store))
@@ -283,10 +312,10 @@ def test_lists_in_the_store_are_not_those_of_summaries_that_failed(tmp_path):
 
     file = tmp_path / "s.jsonl"
     file.write_text('{"_id": "a", "summary": "short"}')
-    assert found(file) == (False, [[0]])
+    assert kept_and_listed(file) == (False, [[0]])
     file.write_text('{"_id": "a", "summary": "short"}\n{"_id": "b", "summary": "short too"}')
-    assert found(file) == (True, [[0, 1]])
-    assert found(file) == (True, [[0, 1]])
+    assert kept_and_listed(file) == (True, [[0, 1]])
+    assert kept_and_listed(file) == (True, [[0, 1]])
 
 
 def test_what_later_steps_make_of_failed_summaries_is_not_kept_either(tmp_path):
@@ -298,15 +327,15 @@ def test_what_later_steps_make_of_failed_summaries_is_not_kept_either(tmp_path):
         def _model_digest(self):
             return None
 
-    def found():
+    def listed():
         keyed = Keyed(keys=[SummaryKey(summarizer=Fleeting(str(file)), retriever=BM25())])
         pipeline = Pipeline(retriever=keyed, stages=[Rerank(scorer=CountingScorer())]).fit(documents, store=store)
         return sorted(pipeline.run(QueryBatch([Query("q", "short")], store=store)).documents[0].tolist())
 
     file.write_text('{"_id": "a", "summary": "short"}')
-    assert found() == [0]
+    assert listed() == [0]
     file.write_text('{"_id": "a", "summary": "short"}\n{"_id": "b", "summary": "short too"}')
-    assert found() == [0, 1]
+    assert listed() == [0, 1]
 
 
 def test_lists_of_queries_whose_summaries_failed_are_not_kept(tmp_path):
@@ -323,17 +352,17 @@ def test_lists_of_queries_whose_summaries_failed_are_not_kept(tmp_path):
     pipeline = Pipeline(retriever=Keyed(keys=[key]), stages=[Rerank(scorer=CountingScorer())])
     pipeline.fit([Document("a", "cat"), Document("b", "dog")], store=store)
 
-    def found():
+    def listed():
         candidates = pipeline.run(QueryBatch([Query("q", "cat"), Query("r", "mouse")], store=store))
         return [row[row >= 0].tolist() for row in candidates.documents]
 
-    assert found() == [[0], []]
+    assert listed() == [[0], []]
     summaries |= {"cat": "dog"}
-    assert found() == [[1], []]
+    assert listed() == [[1], []]
     summaries |= {"mouse": "cat", "cat": "forgotten"}
-    assert found() == [[1], [0]]
+    assert listed() == [[1], [0]]
     summaries.clear()
-    assert found() == [[1], [0]]  # now kept
+    assert listed() == [[1], [0]]  # now kept
 
 
 def test_nothing_is_written_about_deleted_documents():
@@ -363,8 +392,8 @@ def test_lists_by_title_are_of_the_titles_they_were_made_with(tmp_path):
             retriever=Keyed(keys=[TitleKey(retriever=BM25())]), stages=[Rerank(scorer=CountingScorer())]
         )
         pipeline.fit(documents, store=store)
-        found = pipeline.run(QueryBatch([Query("q", "cat")], store=store))
-        assert found.documents.tolist() == [[titles.index("cat")]]
+        candidates = pipeline.run(QueryBatch([Query("q", "cat")], store=store))
+        assert candidates.documents.tolist() == [[titles.index("cat")]]
 
 
 def test_no_document_with_such_a_key():

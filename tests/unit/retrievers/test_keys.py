@@ -23,14 +23,14 @@ def batch_of(n):
 
 
 def brute_force(scores, owners, top_k):
-    found = []
+    lists = []
     for row in scores.tolist():
         best: dict[int, float] = {}
         for owner, score in zip(owners, row, strict=True):
             best[owner] = max(score, best.get(owner, -np.inf))
         best = {owner: score for owner, score in best.items() if score > -np.inf}
-        found.append(sorted(best.items(), key=lambda one: (-one[1], one[0]))[:top_k])
-    return found
+        lists.append(sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:top_k])
+    return lists
 
 
 def rows_of(table):

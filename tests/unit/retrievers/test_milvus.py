@@ -61,8 +61,8 @@ def test_random_conditions_find_what_they_find_in_memory(uri):
         except (ConfigError, DataError):
             continue
         asked += 1
-        found = index.search_where(np.ones((1, 2), dtype=np.float32), 200, condition)[0][0]
-        assert sorted(found[found >= 0].tolist()) == wanted, condition
+        keys = index.search_where(np.ones((1, 2), dtype=np.float32), 200, condition)[0][0]
+        assert sorted(keys[keys >= 0].tolist()) == wanted, condition
 
 
 def test_numbers_as_texts_are_ordered_as_numbers():
@@ -97,7 +97,7 @@ def test_its_vectors_come_back(uri):
 
 
 def collections(milvus, name) -> list[str]:
-    return [one for one in milvus.client().list_collections() if one.startswith(f"{name}_")]
+    return [collection for collection in milvus.client().list_collections() if collection.startswith(f"{name}_")]
 
 
 def saved(index, folder) -> None:

@@ -32,8 +32,8 @@ def pipeline(index, *, chunked=False, top_k=10, size=16) -> Pipeline:
 
 def answers(pipe: Pipeline, **arguments) -> list[list[tuple[str, float]]]:
     """Ids and scores; equal scores in the order of ids, since which of them comes first is nobody's promise."""
-    lists = [[(hit.document.id, round(hit.score, 4)) for hit in one] for one in pipe.search(QUERIES, **arguments)]
-    return [sorted(one, key=lambda pair: (-pair[1], pair[0])) for one in lists]
+    lists = [[(hit.document.id, round(hit.score, 4)) for hit in result] for result in pipe.search(QUERIES, **arguments)]
+    return [sorted(hits, key=lambda pair: (-pair[1], pair[0])) for hits in lists]
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -43,8 +43,8 @@ def test_the_same_answers_as_in_memory(database, chunked):
     for condition in [None, *(condition for condition, _ in CONDITIONS)]:
         assert answers(there, filter=condition) == answers(exact, filter=condition)
     for top_k in (1, 3, 10):
-        scores = [[round(hit.score, 4) for hit in one] for one in there.search(QUERIES, top_k=top_k)]
-        assert scores == [[round(hit.score, 4) for hit in one] for one in exact.search(QUERIES, top_k=top_k)]
+        scores = [[round(hit.score, 4) for hit in result] for result in there.search(QUERIES, top_k=top_k)]
+        assert scores == [[round(hit.score, 4) for hit in result] for result in exact.search(QUERIES, top_k=top_k)]
 
 
 def test_queries_with_different_filters_in_one_batch(database):
@@ -52,8 +52,8 @@ def test_queries_with_different_filters_in_one_batch(database):
 
     exact, there = pipeline(Flat()).fit(DOCUMENTS), pipeline(in_postgres(database)).fit(DOCUMENTS)
     queries = [Query(str(n), text, filter=CONDITIONS[n % 5][0]) for n, text in enumerate(QUERIES * 2)]
-    assert [[round(h.score, 4) for h in one] for one in there.search(queries)] == [
-        [round(h.score, 4) for h in one] for one in exact.search(queries)
+    assert [[round(h.score, 4) for h in result] for result in there.search(queries)] == [
+        [round(h.score, 4) for h in result] for result in exact.search(queries)
     ]
 
 
@@ -125,8 +125,8 @@ def test_random_conditions_find_what_they_find_in_memory(database):
                 index.search_where(query, 200, condition)
             continue
         asked += 1
-        found = index.search_where(query, 200, condition)[0][0]
-        assert sorted(found[found >= 0].tolist()) == wanted, condition
+        keys = index.search_where(query, 200, condition)[0][0]
+        assert sorted(keys[keys >= 0].tolist()) == wanted, condition
     assert refused > 20
 
 
@@ -161,15 +161,15 @@ def test_the_graph_finds_nearly_all_and_no_list_is_short(database, storage):
     ]:
         searched.update(graph=0, exact=0)
         inside = np.flatnonzero(passes(np.arange(3000)))
-        keys, found = index.search_where(queries, 10, condition)
+        keys, actual = index.search_where(queries, 10, condition)
         assert searched[by] == 1
         wanted = inside[np.argsort(-scores[:, inside], axis=1, kind="stable")[:, :10]]
         assert keys.shape == wanted.shape
         tolerance = 1e-4 if storage == "vector" else 2e-3
-        assert np.allclose(np.take_along_axis(scores, keys, 1), found, atol=tolerance)
-        lowest = np.take_along_axis(scores, wanted, 1)[:, -1:] if len(inside) else found
-        assert (found >= lowest - tolerance).mean() >= least if found.size else not wanted.size
-        assert (np.diff(found, axis=1) <= 0).all()
+        assert np.allclose(np.take_along_axis(scores, keys, 1), actual, atol=tolerance)
+        lowest = np.take_along_axis(scores, wanted, 1)[:, -1:] if len(inside) else actual
+        assert (actual >= lowest - tolerance).mean() >= least if actual.size else not wanted.size
+        assert (np.diff(actual, axis=1) <= 0).all()
 
 
 def counted(call, counts, name):
@@ -221,9 +221,9 @@ def test_its_vectors_come_back_and_feed_feedback(database):
 
 
 def test_where_it_lies_is_no_part_of_what_it_is(database):
-    one, other = PgVector(url=database, table="a"), PgVector(url="postgresql://elsewhere/x", table="a", timeout=3.0)
-    assert one.fingerprint == other.fingerprint
-    assert one.fingerprint != PgVector(url=database, table="a", storage="halfvec").fingerprint
+    here, other = PgVector(url=database, table="a"), PgVector(url="postgresql://elsewhere/x", table="a", timeout=3.0)
+    assert here.fingerprint == other.fingerprint
+    assert here.fingerprint != PgVector(url=database, table="a", storage="halfvec").fingerprint
 
 
 @pytest.mark.parametrize(

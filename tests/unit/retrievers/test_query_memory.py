@@ -78,7 +78,7 @@ def as_dict(table, row):
 def test_like_is_that_of_a_plain_loop(k, power):
     memory = fitted(QueryMemory(embedder=WordEmbedder(), neighbours=k, power=power))
     texts = ["warm dog", "fish", "cat"]
-    found = memory.retrieve(QueryBatch([Query(str(n), text) for n, text in enumerate(texts)]))
+    candidates = memory.retrieve(QueryBatch([Query(str(n), text) for n, text in enumerate(texts)]))
     for row, similar in enumerate(cosines(texts)):
         near = sorted(range(4), key=lambda j: -similar[j])[:k]
         expected = {
@@ -86,26 +86,28 @@ def test_like_is_that_of_a_plain_loop(k, power):
             for d in range(len(TEXTS))
             if (s := sum(max(similar[j], 0) ** power * gains()[j, d] for j in near)) > 1e-12
         }
-        assert expected == pytest.approx(as_dict(found, row), rel=1e-4)
+        assert expected == pytest.approx(as_dict(candidates, row), rel=1e-4)
 
 
 def test_cover_is_that_of_a_plain_loop():
     memory = fitted(QueryMemory(embedder=WordEmbedder(), score="cover", retriever=BM25()))
     batch = QueryBatch([Query("q", "cat sleeps")])
-    found = memory.retrieve(batch)
+    candidates = memory.retrieve(batch)
     first = as_dict(fitted(BM25()).retrieve(batch), 0)
     low, high = min(first.values()), max(first.values())
     scaled = {d: (s - low) / (high - low) for d, s in first.items()}
     size = [max(row.sum(), 1) ** 0.5 for row in gains()]
     covered = [sum(scaled.get(d, 0) * gains()[j, d] for d in range(6)) / size[j] for j in range(4)]
     expected = {d: s for d in range(6) if (s := sum(covered[j] ** 2 * gains()[j, d] / size[j] for j in range(4))) > 0}
-    assert expected == pytest.approx(as_dict(found, 0), rel=1e-5)
+    assert expected == pytest.approx(as_dict(candidates, 0), rel=1e-5)
 
 
 def test_popular_counts_what_was_right():
-    found = fitted(QueryMemory(embedder=WordEmbedder(), score="popular")).retrieve(QueryBatch([Query("q", "anything")]))
+    candidates = fitted(QueryMemory(embedder=WordEmbedder(), score="popular")).retrieve(
+        QueryBatch([Query("q", "anything")])
+    )
     expected = {d: float(np.log1p(total)) for d, total in enumerate(gains().sum(axis=0)) if total}
-    assert expected == pytest.approx(as_dict(found, 0), rel=1e-5)
+    assert expected == pytest.approx(as_dict(candidates, 0), rel=1e-5)
 
 
 def test_what_is_unseen_is_not_remembered():
@@ -127,8 +129,8 @@ def test_what_is_unseen_is_not_remembered():
     memory = QueryMemory(embedder=WordEmbedder(), retriever=BM25())
     FitContext(corpus(), Passages.whole(corpus()), training(rest)).fit(memory)
     alone = QueryBatch([asked[2]])
-    one = Candidates.from_scores(every[:1], np.zeros((1, 6)), every[:1])
-    for name, values in memory.features(alone, one, one).items():
+    candidates_alone = Candidates.from_scores(every[:1], np.zeros((1, 6)), every[:1])
+    for name, values in memory.features(alone, candidates_alone, candidates_alone).items():
         np.testing.assert_allclose(values[0], tables[0][name], atol=1e-6)
 
 
@@ -136,9 +138,9 @@ def test_filters_and_deleted_documents_are_honored():
     documents = corpus().with_alive(np.arange(6) != 0)
     memory = fitted(QueryMemory(embedder=WordEmbedder()), documents)
     queries = [Query("q", "warm cat dog", filter={"even": False}), Query("r", "warm cat dog fish")]
-    found = memory.retrieve(QueryBatch(queries))
-    assert set(as_dict(found, 0)) == {1, 3}
-    assert 0 not in as_dict(found, 1)
+    candidates = memory.retrieve(QueryBatch(queries))
+    assert set(as_dict(candidates, 0)) == {1, 3}
+    assert 0 not in as_dict(candidates, 1)
 
 
 def pipeline():
@@ -151,14 +153,14 @@ def test_documents_come_and_go_and_judgments_enter_at_once(tmp_path):
     made.delete(["0"])
     assert "0" not in {hit.document.id for hit in made.search("warm cat")}
     made.add([Document("0", "the cat is back"), Document("new", "a hamster")])
-    found = as_dict(memory.retrieve(QueryBatch([Query("q", "warm cat")])), 0)
-    assert made.corpus.position("0") in found
+    retrieved = as_dict(memory.retrieve(QueryBatch([Query("q", "warm cat")])), 0)
+    assert made.corpus.position("0") in retrieved
     more = Training([Query("u1", "small hamster")], {"u1": {"new": 1}})
     assert made.add_qrels(more, weight=0.5) == 1
     assert made.add_qrels(more, weight=0.5) == 0
-    found = memory.retrieve(QueryBatch([Query("q", "small hamster")]))
-    assert made.corpus.position("new") == found.documents[0, 0]
-    assert found.scores[0, 0] == pytest.approx(0.5 * 0.5, rel=1e-5)
+    retrieved = memory.retrieve(QueryBatch([Query("q", "small hamster")]))
+    assert made.corpus.position("new") == retrieved.documents[0, 0]
+    assert retrieved.scores[0, 0] == pytest.approx(0.5 * 0.5, rel=1e-5)
     made.compact()
     again = memory.retrieve(QueryBatch([Query("q", "small hamster")]))
     assert made.corpus.position("new") == again.documents[0, 0]
@@ -228,9 +230,9 @@ def test_to_a_question_of_another_subject_it_says_nothing():
     batch = QueryBatch([Query("near", "cat warm"), Query("far", "quite unheard")])
     said = made[0.8].akin(batch)
     assert said[0] > 0.8
-    found = made[0.8].retrieve(batch)
-    assert found.counts[0] > 0
-    assert (found.counts > 0).tolist() == (said > 0).tolist()
+    listed = made[0.8].retrieve(batch)
+    assert listed.counts[0] > 0
+    assert (listed.counts > 0).tolist() == (said > 0).tolist()
     candidates = Candidates.from_scores(np.array([[0, 1], [0, 1]]), np.ones((2, 2)), np.array([[0, 1], [0, 1]]))
     features = made[0.8].features(batch, candidates, candidates)
     silent = said == 0

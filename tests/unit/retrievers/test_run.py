@@ -35,8 +35,8 @@ def ids(pipeline: Pipeline, *queries: Query) -> list[list[tuple[str, float]]]:
 
 def test_lists_come_by_the_id_of_the_query_with_their_scores(path: str) -> None:
     pipeline = Pipeline(retriever=Run(path=path)).fit(DOCUMENTS)
-    found = ids(pipeline, Query("q2", "x"), Query("q1", "x"), Query("q3", "x"))
-    assert found == [[("with space", 9.0)], [("b", 2.5), ("a", 1.5)], []]
+    lists = ids(pipeline, Query("q2", "x"), Query("q1", "x"), Query("q3", "x"))
+    assert lists == [[("with space", 9.0)], [("b", 2.5), ("a", 1.5)], []]
     assert f"{path} has lists for 2 queries; 1 of its 4 documents are not in the corpus" in pipeline.remarks.messages
 
 

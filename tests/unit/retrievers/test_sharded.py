@@ -24,10 +24,10 @@ def built(index):
 
 @pytest.mark.parametrize("shards", [1, 3, 7, 1024])
 def test_exact_parts_give_what_one_index_gives(shards):
-    one, several = built(Flat()), built(Sharded(shards=shards))
+    whole, several = built(Flat()), built(Sharded(shards=shards))
     for allowed in [None, np.array([1, 5, 333, 334, 999]), np.arange(300), slice(200, 700), slice(0, 0), np.arange(0)]:
         for k in (1, 10, 400):
-            wanted_keys, wanted = one.search(QUERIES, k, allowed)
+            wanted_keys, wanted = whole.search(QUERIES, k, allowed)
             keys, scores = several.search(QUERIES, k, allowed)
             assert keys.shape == wanted_keys.shape
             assert np.allclose(scores, wanted, atol=1e-5)
@@ -115,8 +115,10 @@ def test_a_pipeline_over_a_mapped_table_is_the_same(monkeypatch):
         pipes.append(
             Pipeline(retriever=Dense(embedder=LSA(dim=8), index=IVFPQ(n_clusters=4, n_parts=2))).fit(documents)
         )
-    one, other = ([(hit.document.id, hit.score) for hit in pipe.search("thing 3 of 5", top_k=20)] for pipe in pipes)
-    assert other == one
+    in_memory, other = (
+        [(hit.document.id, hit.score) for hit in pipe.search("thing 3 of 5", top_k=20)] for pipe in pipes
+    )
+    assert other == in_memory
 
 
 def test_training_looks_at_a_sample_of_a_large_table(monkeypatch):

@@ -57,7 +57,7 @@ def fitted(**arguments):
     return Pipeline(retriever=Sparse(embedder=Counted(), **{"top_k": 200} | arguments)).fit(documents())
 
 
-def found(pipeline, filter=None):
+def retrieved(pipeline, filter=None):
     results = pipeline.search([Query(str(n), text, filter=filter) for n, text in enumerate(QUERIES)])
     return [{hit.document.id: hit.score for hit in result} for result in results]
 
@@ -71,7 +71,7 @@ def expected(texts=TEXTS, kept=lambda number: True):
 
 
 def test_scores_are_inner_products():
-    assert found(fitted()) == expected()
+    assert retrieved(fitted()) == expected()
     assert expected()[-1] == {}
 
 
@@ -86,7 +86,7 @@ def test_passages_and_questions_without_a_term():
 
 
 def test_filters_are_honored():
-    assert found(fitted(), {"even": True}) == expected(kept=lambda number: number % 2 == 0)
+    assert retrieved(fitted(), {"even": True}) == expected(kept=lambda number: number % 2 == 0)
 
 
 @pytest.mark.parametrize("impacts", ["float32", "uint8"])
@@ -99,11 +99,11 @@ def test_an_updated_index_is_that_of_all_documents(impacts, tmp_path):
         edited.delete([f"d{number}" for number in range(0, 150, 3)])
     loaded = Pipeline.load(tmp_path / "index", verify=True)
     wanted = expected([*TEXTS, *more], lambda number: number >= 150 or number % 3)
-    actual = found(loaded)
+    actual = retrieved(loaded)
     if impacts == "float32":
         assert actual == wanted
     loaded.compact()
-    for rows in (actual, found(loaded)):
+    for rows in (actual, retrieved(loaded)):
         for row, right in zip(rows, wanted, strict=True):
             assert row.keys() == right.keys()
             np.testing.assert_allclose(list(row.values()), [right[key].expected for key in row], rtol=0.01)
@@ -124,7 +124,7 @@ def test_few_terms_and_pruned_postings():
     whole = fitted().retriever._postings
     assert pruned.nnz == pytest.approx(0.75 * whole.nnz, rel=0.06)
     assert pruned.data.min() >= np.quantile(whole.data, 0.25)
-    assert len(found(fitted(query_max_active_dims=1))[0]) < len(expected()[0])
+    assert len(retrieved(fitted(query_max_active_dims=1))[0]) < len(expected()[0])
 
 
 def test_hits_say_which_terms_matched():

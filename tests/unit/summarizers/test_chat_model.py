@@ -31,16 +31,16 @@ def chat(server, **arguments):
 
 @pytest.fixture
 def server():
-    with chat_server() as one:
-        yield one
+    with chat_server() as running:
+        yield running
 
 
 @pytest.mark.parametrize("streaming", [False, True])
 def test_every_text_has_its_summary_and_calls_and_tokens_are_counted(server, streaming):
     ledger = Ledger()
-    found = chat(server, streaming=streaming).summarize(SOURCES, ledger=ledger)
-    assert [(f"summary of text {number}",) for number in range(20)] == found.texts
-    assert found.problems == {}
+    summaries = chat(server, streaming=streaming).summarize(SOURCES, ledger=ledger)
+    assert [(f"summary of text {number}",) for number in range(20)] == summaries.texts
+    assert summaries.problems == {}
     assert (20, 240) == (ledger.total.llm_calls, ledger.total.llm_tokens)
     assert {bool(request.get("stream")) for request in server.requests} == {streaming}
     assert {(request["model"], request["temperature"]) for request in server.requests} == {("tiny", 0.0)}
@@ -60,21 +60,21 @@ def test_what_is_in_the_store_is_not_asked_for_again(server, tmp_path):
 
 
 def test_texts_that_are_alike_are_asked_for_once(server):
-    found = chat(server).summarize([Source("a", "same"), Source("b", "same"), Source("c", " ")])
-    assert found.texts == [("summary of same",), ("summary of same",), (" ",)]
+    summaries = chat(server).summarize([Source("a", "same"), Source("b", "same"), Source("c", " ")])
+    assert summaries.texts == [("summary of same",), ("summary of same",), (" ",)]
     assert len(server.requests) == 1
 
 
 def test_prompts_examples_and_conversations(server):
     turns = (Turn("user", "hello"), Turn("system", "yes?"), Turn("user", "a {room} please"))
-    one = chat(
+    writer = chat(
         server,
         prompt="P {n} {text}",
         conversation_prompt="C {text}",
         examples=[{"input": "long", "output": "short"}],
         max_input=30,
     )
-    one.summarize([Source("a", "x" * 50), Source("b", "", turns), Source("c", "user: hello", turns)])
+    writer.summarize([Source("a", "x" * 50), Source("b", "", turns), Source("c", "user: hello", turns)])
     spoken = "user: hello\nsystem: yes?\nuser: a {room} please"[-30:]
     expected = {f"P 1 {'x' * 30}", f"C {spoken}"}
     assert {asked(request) for request in server.requests} == expected
@@ -111,8 +111,8 @@ FAULTS = {
 def test_what_passes_is_asked_for_again(fault):
     with chat_server(lambda request, number: fault if number < 2 else {"body": summary_of(request)}) as server:
         ledger = Ledger()
-        found = chat(server, timeout=0.3).summarize(SOURCES[:1], ledger=ledger)
-        assert found.texts == [("summary of text 0",)]
+        summaries = chat(server, timeout=0.3).summarize(SOURCES[:1], ledger=ledger)
+        assert summaries.texts == [("summary of text 0",)]
         assert 3 == len(server.requests) == ledger.total.llm_calls
 
 
@@ -139,17 +139,17 @@ def test_what_fails_for_good_is_keyed_by_its_own_text_and_listed(fault, why, cal
         return fault if bad.search(asked(request)) else {"body": summary_of(request)}
 
     with chat_server(answer) as server, caplog.at_level(logging.WARNING, "rag"):
-        one = chat(server, retries=2, timeout=0.3)
+        writer = chat(server, retries=2, timeout=0.3)
         store = Store(tmp_path)
-        found = one.summarize(SOURCES[:6], store=store)
-        assert found.texts[3] == ("text 3",)
-        assert list(found.problems) == ["d3"]
-        assert why in found.problems["d3"]
-        assert found.texts[5] == ("summary of text 5",)
-        assert f"made nothing of 1 of 6 texts: 'd3' ({found.problems['d3']}); they are keyed" in caplog.text
+        summaries = writer.summarize(SOURCES[:6], store=store)
+        assert summaries.texts[3] == ("text 3",)
+        assert list(summaries.problems) == ["d3"]
+        assert why in summaries.problems["d3"]
+        assert summaries.texts[5] == ("summary of text 5",)
+        assert f"made nothing of 1 of 6 texts: 'd3' ({summaries.problems['d3']}); they are keyed" in caplog.text
         assert 5 + calls == len(server.requests)
         with pytest.raises(ModelError, match="made nothing of 1 of 6 texts: 'd3'"):
-            one.summarize(SOURCES[:6], store=store, strict=True)
+            writer.summarize(SOURCES[:6], store=store, strict=True)
         assert 5 + 2 * calls == len(server.requests)  # the good ones were kept
 
 
@@ -162,8 +162,8 @@ def test_a_server_that_says_when_is_not_asked_before():
         return {"status": 429, "headers": {"Retry-After": "1"}} if number < 3 else {"body": summary_of(request)}
 
     with chat_server(answer) as server:
-        found = chat(server, concurrency=3).summarize(SOURCES[:6])
-    assert found.problems == {}
+        summaries = chat(server, concurrency=3).summarize(SOURCES[:6])
+    assert summaries.problems == {}
     # Requests that were under way when the first refusal came may arrive beside it; none starts in the second after.
     waits = [later - refused for refused in moments[:3] for later in moments if later > refused]
     assert not [wait for wait in waits if 0.3 < wait < 0.95]
@@ -187,9 +187,9 @@ def test_a_date_is_read_by_the_servers_clock():
 def test_a_server_that_asks_for_too_long_is_not_asked_again():
     fault = {"status": 429, "body": "quota", "headers": {"Retry-After": "86400"}}
     with chat_server(lambda request, number: fault) as server:
-        found = chat(server).summarize(SOURCES[:1])
+        summaries = chat(server).summarize(SOURCES[:1])
         assert len(server.requests) == 1
-    assert found.problems["d0"].endswith("(it asks to wait 86,400 s)")
+    assert summaries.problems["d0"].endswith("(it asks to wait 86,400 s)")
 
 
 @pytest.mark.parametrize(
@@ -288,15 +288,15 @@ def test_a_server_that_goes_away_later_is_the_problem_of_the_texts_left():
             return super()._call(*args, **kwargs)
 
     model = Leaving(responses=["one", "two", "three"])
-    found = LangChainSummarizer(model, concurrency=1, retries=0).summarize(SOURCES[:5])
-    assert found.texts == [("one",), ("two",), ("text 2",), ("text 3",), ("text 4",)]
-    assert set(found.problems.values()) == {"ConnectionRefusedError: gone"}
+    summaries = LangChainSummarizer(model, concurrency=1, retries=0).summarize(SOURCES[:5])
+    assert summaries.texts == [("one",), ("two",), ("text 2",), ("text 3",), ("text 4",)]
+    assert set(summaries.problems.values()) == {"ConnectionRefusedError: gone"}
 
 
 def test_several_texts_are_asked_for_as_structured_output():
     with chat_server(lambda request, number: {"body": json.dumps({"texts": ["one", "two ", ""]})}) as server:
-        found = chat(server, task="questions", n_texts=3).summarize(SOURCES[:1])
-        assert found.texts == [("one", "two")]
+        summaries = chat(server, task="questions", n_texts=3).summarize(SOURCES[:1])
+        assert summaries.texts == [("one", "two")]
         assert server.requests[0]["response_format"]["type"] == "json_schema"
         assert "Write 3 questions" in asked(server.requests[0])
 
@@ -305,13 +305,13 @@ def test_several_texts_are_asked_for_as_structured_output():
     "body", ['["a?", "b?"]', "1. a?\n2. b?\n3. c?", "- a?\n\n* b?", '```json\n{"questions": ["a?", "b?"]}\n```']
 )
 def test_a_model_without_structured_output_may_answer_with_any_list(body):
-    found = LangChainSummarizer(FakeListChatModel(responses=[body]), n_texts=2).summarize(SOURCES[:1])
-    assert found.texts == [("a?", "b?")]
+    summaries = LangChainSummarizer(FakeListChatModel(responses=[body]), n_texts=2).summarize(SOURCES[:1])
+    assert summaries.texts == [("a?", "b?")]
 
 
 def test_any_langchain_chat_model_will_do(tmp_path):
-    one = LangChainSummarizer(FakeListChatModel(responses=["short"]), concurrency=1)
-    assert one.summarize(SOURCES, store=Store(tmp_path)).texts == [("short",)] * 20
+    writer = LangChainSummarizer(FakeListChatModel(responses=["short"]), concurrency=1)
+    assert writer.summarize(SOURCES, store=Store(tmp_path)).texts == [("short",)] * 20
     other = LangChainSummarizer(FakeListChatModel(responses=["other"]), concurrency=1)
     assert other.summarize(SOURCES[:1], store=Store(tmp_path)).texts == [("other",)]  # nobody knows it: nothing is kept
     named = LangChainSummarizer(FakeListChatModel(responses=["short"]), name="fake 1")
@@ -325,16 +325,16 @@ def test_any_langchain_chat_model_will_do(tmp_path):
 
 def test_the_key_comes_from_the_environment_and_is_written_nowhere(server, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("MY_KEY", "sk-very-secret-0123456789")
-    one = chat(server, api_key_variable="MY_KEY")
+    writer = chat(server, api_key_variable="MY_KEY")
     with caplog.at_level(logging.DEBUG):
-        one.summarize(SOURCES[:3], store=Store(tmp_path))
+        writer.summarize(SOURCES[:3], store=Store(tmp_path))
     assert set(server.keys) == {"Bearer sk-very-secret-0123456789"}
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    for text in (written.decode("latin1"), json.dumps(one.spec.to_config()), repr(one), caplog.text):
+    for text in (written.decode("latin1"), json.dumps(writer.spec.to_config()), repr(writer), caplog.text):
         assert "very-secret" not in text
     monkeypatch.delenv("MY_KEY")
     with pytest.raises(ModelError, match="the environment variable MY_KEY with the key is not set"):
-        one.summarize(SOURCES[:1])
+        writer.summarize(SOURCES[:1])
 
 
 @pytest.mark.parametrize("status", [401, 422])
@@ -392,8 +392,8 @@ def test_an_option_that_the_client_does_not_take_is_told_in_one_line(server):
 
 
 def test_what_it_will_take_is_told_first():
-    one = ChatModel("tiny", prompt="{text}", max_output=400, price_input=2.0, price_output=10.0)
-    text = one.estimate([Source(str(number), "x" * 4000) for number in range(100)])
+    writer = ChatModel("tiny", prompt="{text}", max_output=400, price_input=2.0, price_output=10.0)
+    text = writer.estimate([Source(str(number), "x" * 4000) for number in range(100)])
     assert text == "chat_model: 100 calls, about 110,000 tokens, about 0.30"
     assert (
         ChatModel("tiny", prompt="{text}").estimate([Source("a", "x" * 40)]) == "chat_model: 1 calls, about 110 tokens"

@@ -36,21 +36,21 @@ THINGS = "room table taxi ticket guide bike boat tent".split()  # noqa: SIM905
 PLACES = "north south east west".split()  # noqa: SIM905
 
 
-def conversation(thing, place, filler):
+def conversation(thing, direction, filler):
     """What is wanted is said in pieces, after chatter."""
     return (
         Turn("user", f"good {filler} to you"),
         Turn("agent", "what can be done"),
         Turn("user", f"please find me one {thing} thanks"),
         Turn("agent", "and where should that be"),
-        Turn("user", f"somewhere in the {place} {filler}"),
+        Turn("user", f"somewhere in the {direction} {filler}"),
     )
 
 
 def pairs(n, seed=0):
     rng = np.random.default_rng(seed)
     chosen = [(THINGS[rng.integers(8)], PLACES[rng.integers(4)], f"word{rng.integers(20)}") for _ in range(n)]
-    return [conversation(*one) for one in chosen], [f"{thing} {place}" for thing, place, _ in chosen]
+    return [conversation(*pieces) for pieces in chosen], [f"{thing} {direction}" for thing, direction, _ in chosen]
 
 
 def embed(texts):
@@ -123,10 +123,10 @@ def nearest_own(student):
     spoken, summaries = pairs(400)
     student.learn(Conversations.latest(spoken, 12, embed), embed(summaries), seed=0, progress=no_progress)
     fresh, wanted = pairs(100, seed=1)
-    found = student.encode(Conversations.latest(fresh, 12, embed))
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-4)
-    every = sorted({f"{thing} {place}" for thing in THINGS for place in PLACES})
-    best = (found @ embed(every).T).argmax(axis=1)
+    encoded = student.encode(Conversations.latest(fresh, 12, embed))
+    np.testing.assert_allclose(np.linalg.norm(encoded, axis=1), 1.0, atol=1e-4)
+    every = sorted({f"{thing} {direction}" for thing in THINGS for direction in PLACES})
+    best = (encoded @ embed(every).T).argmax(axis=1)
     return np.mean([every[b] == w for b, w in zip(best, wanted, strict=True)])
 
 
@@ -195,18 +195,20 @@ def test_summaries_that_are_alike_are_no_negatives():
     import torch
 
     targets = unit(np.random.default_rng(0).normal(size=(6, 8)).astype(np.float32))
-    found = unit(targets + 0.3)
-    logits = found @ targets.T / 0.05
+    student_vectors = unit(targets + 0.3)
+    logits = student_vectors @ targets.T / 0.05
     expected = float(np.mean([np.log(np.exp(row).sum()) - row[own] for own, row in enumerate(logits)]))
     assert expected > 0.01
     for n in (1, 3):
-        alike, several = np.repeat(targets, n, axis=0), np.repeat(found, n, axis=0)
+        alike, several = np.repeat(targets, n, axis=0), np.repeat(student_vectors, n, axis=0)
         np.testing.assert_allclose(expected, held_out_loss("info_nce", several, alike), rtol=1e-4)
     np.testing.assert_allclose(
-        expected, float(torch_loss("info_nce", torch.from_numpy(found), torch.from_numpy(targets), 0.05)), rtol=1e-4
+        expected,
+        float(torch_loss("info_nce", torch.from_numpy(student_vectors), torch.from_numpy(targets), 0.05)),
+        rtol=1e-4,
     )
     alike = torch.from_numpy(np.repeat(targets[:1], 5, axis=0))
-    assert float(torch_loss("info_nce", torch.from_numpy(found[:5]), alike, 0.05)) == 0.0
+    assert float(torch_loss("info_nce", torch.from_numpy(student_vectors[:5]), alike, 0.05)) == 0.0
 
 
 # -- in a pipeline ------------------------------------------------------------------------------------------------
@@ -217,9 +219,9 @@ def talks(tmp_path):
     spoken, summaries = pairs(120)
     file = tmp_path / "s.jsonl"
     file.write_text("\n".join(json.dumps({"_id": f"d{i}", "summary": text}) for i, text in enumerate(summaries)))
-    turns = [[{"speaker": t.speaker, "text": t.text} for t in one] for one in spoken]
+    turns = [[{"speaker": t.speaker, "text": t.text} for t in turns_of_talk] for turns_of_talk in spoken]
     return [
-        Document(f"d{i}", render(one), {"turns": t}) for i, (one, t) in enumerate(zip(spoken, turns, strict=True))
+        Document(f"d{i}", render(talk), {"turns": t}) for i, (talk, t) in enumerate(zip(spoken, turns, strict=True))
     ], str(file)
 
 
@@ -238,22 +240,22 @@ def pipeline_of(file, student, embedder=minilm):
     return Pipeline(retriever=Keyed(keys=[key]))
 
 
-@pytest.mark.parametrize("student", [Ridge(), SoftHistory(epochs=15)], ids=lambda one: one.type)
+@pytest.mark.parametrize("student", [Ridge(), SoftHistory(epochs=15)], ids=lambda student: student.type)
 def test_a_distilled_query_finds_what_is_wanted_and_survives_saving(student, talks, tmp_path):
     documents, file = talks
     pipeline = pipeline_of(file, student.spec.clone()).fit(documents, store=tmp_path / "store")
     queries = [Query(f"{t} {p}", turns=conversation(t, p, "word3")) for t in THINGS[:4] for p in PLACES]
     pipeline.save(tmp_path / "index")
     results = pipeline.search(queries, explain=True)
-    right = [query.id in one[0].keys.values() for query, one in zip(queries, results, strict=True)]
+    right = [query.id in result[0].keys.values() for query, result in zip(queries, results, strict=True)]
     assert np.mean(right) > 0.7
     assert results[0].costs.llm_calls == 0
     for again in (
         Pipeline.load(tmp_path / "index"),
         pipeline_of(file, student.spec.clone()).fit(documents, store=tmp_path / "store"),
     ):
-        assert [[hit.score for hit in one] for one in results] == [
-            [hit.score for hit in one] for one in again.search(queries)
+        assert [[hit.score for hit in result] for result in results] == [
+            [hit.score for hit in result] for result in again.search(queries)
         ]
     assert f"student {student.type}" in again.reused
 
@@ -270,11 +272,17 @@ def test_keys_in_a_space_of_words_are_found_by_conversations_that_another_encode
     pipeline = make().fit(documents, store=tmp_path / "store")
     queries = [Query(f"{t} {p}", turns=conversation(t, p, "word3")) for t in THINGS[:4] for p in PLACES]
     results = pipeline.search(queries, explain=True)
-    right = [query.id in one[0].keys.values() for query, one in zip(queries, results, strict=True)]
+    right = [query.id in result[0].keys.values() for query, result in zip(queries, results, strict=True)]
     assert np.mean(right) > 0.7
     pipeline.save(tmp_path / "index")
     again = Pipeline.load(tmp_path / "index").search(queries)
-    assert [[hit.score for hit in one] for one in again] == [[hit.score for hit in one] for one in results]
+    assert [[hit.score for hit in result] for result in again] == [[hit.score for hit in result] for result in results]
+    key = pipeline.retriever.keys[0]
+    assert set(key.query.embedder._vectorizer.vocabulary_) <= {*THINGS, *PLACES}  # learned from the keys alone
+    pipeline.add([Document("late", "a talk without a summary")])
+    later = pipeline.search(queries)
+    assert [[hit.score for hit in result] for result in later] == [[hit.score for hit in result] for result in results]
+    np.testing.assert_array_equal(key.query.embedder._components, key.retriever.embedder._components)
 
 
 @pytest.mark.slow
@@ -287,19 +295,19 @@ def test_the_encoder_itself_may_be_trained_on(tmp_path, capfd):
     targets = frozen.embed_documents(summaries)
     capfd.readouterr()
     conversations = Conversations.latest(spoken, 12, frozen.embed_documents)
-    untrained = unit(frozen.embed_documents([conversation_text(one, "latest_first_budget") for one in spoken]))
+    untrained = unit(frozen.embed_documents([conversation_text(talk, "latest_first_budget") for talk in spoken]))
     for loss in ("info_nce", "cosine", "mse"):
         student = FineTune(model, loss=loss, epochs=8, batch_size=16, learning_rate=3e-3, device="cpu")
         student.learn(conversations, targets, seed=0, progress=no_progress)
-        found = student.encode(conversations)
-        assert held_out_loss(loss, found, targets) < 0.7 * held_out_loss(loss, untrained, targets)
+        encoded = student.encode(conversations)
+        assert held_out_loss(loss, encoded, targets) < 0.7 * held_out_loss(loss, untrained, targets)
         np.testing.assert_array_equal(targets, frozen.embed_documents(summaries))  # a copy was trained
     folder = tmp_path / "state"
     folder.mkdir()
     student.save_state(folder)
     again = FineTune(model, device="cpu")
     again.load_state(folder, None)
-    np.testing.assert_allclose(found, again.encode(conversations), atol=1e-5)
+    np.testing.assert_allclose(encoded, again.encode(conversations), atol=1e-5)
     assert capfd.readouterr().out == ""
 
 
@@ -316,9 +324,9 @@ def test_no_language_model_is_asked_at_query_time(talks, tmp_path):
         distilled = keyed(Distilled(embedder=minilm()))
         assert len({document.text for document in documents}) == len(server.requests)
         query = Query("q", turns=conversation("boat", "west", "word5"))
-        found = distilled.search(query, explain=True)
-        assert "boat west" in found[0].keys.values()
-        assert (0, 0) == (found.costs.llm_calls, found.costs.llm_tokens)
+        hits = distilled.search(query, explain=True)
+        assert "boat west" in hits[0].keys.values()
+        assert (0, 0) == (hits.costs.llm_calls, hits.costs.llm_tokens)
         before = len(server.requests)
         asked_again = keyed(SummaryQuery(summarizer=chat.spec.clone()))
         assert before == len(server.requests)  # the keys are in the store
@@ -357,6 +365,6 @@ def test_other_pairs_make_another_student(talks, tmp_path):
     store = Store(tmp_path / "store")
     first = pipeline_of(file, Ridge()).fit(documents, store=store)
     other = pipeline_of(file, Ridge()).fit(documents[:60], store=store)
-    maps = [one.retriever.keys[0].query.student._map for one in (first, other)]
+    maps = [fitted.retriever.keys[0].query.student._map for fitted in (first, other)]
     assert np.abs(maps[0] - maps[1]).max() > 1e-3
     assert "student ridge" not in other.reused

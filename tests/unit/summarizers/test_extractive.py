@@ -38,11 +38,11 @@ def plain(sentences, n, redundancy, gains):
 @pytest.mark.parametrize("position", [0.0, 0.3])
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_sentences_are_those_of_the_plain_rule(n, position, redundancy):
-    one = Extractive(embedder=WordEmbedder(size=32), sentences=n, redundancy=redundancy, position=position)
+    extractive = Extractive(embedder=WordEmbedder(size=32), sentences=n, redundancy=redundancy, position=position)
     clean = [sentence.strip() for sentence in SENTENCES]
     gains = np.linspace(position, 0, len(clean))
     expected = " ".join(plain(clean, n, redundancy, gains))
-    assert one.summarize([Source("a", TEXT)]).texts == [(expected,)]
+    assert extractive.summarize([Source("a", TEXT)]).texts == [(expected,)]
 
 
 def test_redundancy_position_and_the_latest_turn_matter():
@@ -59,19 +59,19 @@ def test_redundancy_position_and_the_latest_turn_matter():
 
 
 def test_a_text_that_has_no_more_is_its_own_summary_and_one_without_a_sentence_stays():
-    one = Extractive(embedder=WordEmbedder(), sentences=3, block=2)
-    found = one.summarize([Source("a", "One. Two."), Source("b", ""), Source("c", "Three.")])
-    assert found.texts == [("One. Two.",), ("",), ("Three.",)]
+    extractive = Extractive(embedder=WordEmbedder(), sentences=3, block=2)
+    summaries = extractive.summarize([Source("a", "One. Two."), Source("b", ""), Source("c", "Three.")])
+    assert summaries.texts == [("One. Two.",), ("",), ("Three.",)]
 
 
 def test_extracts_are_kept(tmp_path, monkeypatch):
-    def one():
+    def extractive():
         return Extractive(embedder=WordEmbedder(size=32), sentences=2)
 
     store = Store(tmp_path)
-    first = one().summarize([Source("a", TEXT)], store=store)
+    first = extractive().summarize([Source("a", TEXT)], store=store)
     monkeypatch.setattr(WordEmbedder, "embed_documents", None)
-    assert first.texts == one().summarize([Source("b", TEXT)], store=store).texts
+    assert first.texts == extractive().summarize([Source("b", TEXT)], store=store).texts
 
 
 # -- from a file --------------------------------------------------------------------------------------------------
@@ -91,9 +91,9 @@ def test_summaries_come_by_id_and_missing_ones_are_listed(tmp_path, caplog):
         tmp_path, {"_id": "a", "summary": "A"}, {"_id": "b", "summary": ["B1", "B2"]}, {"_id": "z", "summary": "Z"}
     )
     with caplog.at_level(logging.WARNING, "rag"):
-        found = Precomputed(file).summarize(SOURCES, store=Store(tmp_path / "store"))
-    assert found.texts == [("A",), ("B1", "B2"), ("long c",)]
-    assert found.problems == {"c": f"{file} has no such id; 1 of its ids belong to no document"}
+        summaries = Precomputed(file).summarize(SOURCES, store=Store(tmp_path / "store"))
+    assert summaries.texts == [("A",), ("B1", "B2"), ("long c",)]
+    assert summaries.problems == {"c": f"{file} has no such id; 1 of its ids belong to no document"}
     assert "made nothing of 1 of 3 texts: 'c' (" in caplog.text
     with pytest.raises(ModelError, match="made nothing of 1 of 3 texts: 'c'"):
         Precomputed(file).summarize(SOURCES, strict=True)
@@ -119,6 +119,6 @@ def test_a_file_that_does_not_fit_is_told(tmp_path, rows, message):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    for action in (lambda one: one.summarize(SOURCES), lambda one: one.spec.cache_key):
+    for action in (lambda summarizer: summarizer.summarize(SOURCES), lambda summarizer: summarizer.spec.cache_key):
         with pytest.raises(DataError, match="cannot be read: No such file"):
             action(Precomputed(str(tmp_path / "none.jsonl")))

@@ -126,22 +126,22 @@ def test_so_it_is_in_other_languages(abstention, text):
 def test_thoughts_are_no_part_of_an_answer(text, said):
     with always(text) as server:
         answer = pipeline(server).search("cat").answer
-    assert (said, [1]) == (answer.text, [one.rank for one in answer.citations])
+    assert (said, [1]) == (answer.text, [citation.rank for citation in answer.citations])
 
 
 def test_what_two_queries_ask_alike_is_paid_once():
     again = Query("same", "cat")
     with always("x") as server:
-        found = pipeline(server, chat={"price_input": 1e6, "price_output": 2e6})
-        results = found.search([again, "dog", again, "cat"])
+        fitted = pipeline(server, chat={"price_input": 1e6, "price_output": 2e6})
+        results = fitted.search([again, "dog", again, "cat"])
     assert len(server.requests) == 2
-    assert [one.answer.text for one in results] == ["x"] * 4
+    assert [result.answer.text for result in results] == ["x"] * 4
     assert (
         sum(result.costs.llm_calls for result in results)
         == 2
-        == sum(one.answer.llm_calls for one in (*results[:2], results[3]))
+        == sum(result.answer.llm_calls for result in (*results[:2], results[3]))
     )
-    assert sum(one.answer.money for one in (*results[:2], results[3])) == 2 * (7 + 10)
+    assert sum(result.answer.money for result in (*results[:2], results[3])) == 2 * (7 + 10)
 
 
 def test_a_server_that_fails_once_does_not_hide_what_the_others_cost():
@@ -149,8 +149,8 @@ def test_a_server_that_fails_once_does_not_hide_what_the_others_cost():
         return {"status": 400, "body": "no"} if asked(request).endswith("dog") else {"body": "x"}
 
     with chat_server(reply) as server:
-        one, other = pipeline(server, chat={"price_input": 1e6, "price_output": 2e6}).search(["cat", "dog"])
-    assert ((7 + 10), 0.0) == (one.answer.money, other.answer.money)
+        first, other = pipeline(server, chat={"price_input": 1e6, "price_output": 2e6}).search(["cat", "dog"])
+    assert ((7 + 10), 0.0) == (first.answer.money, other.answer.money)
     assert (1, 0) == (other.answer.llm_calls, other.answer.llm_tokens)
 
 
@@ -171,20 +171,20 @@ def test_where_nothing_is_found_nobody_is_asked():
 
 def test_only_those_who_want_answers_pay_for_them():
     with always("x") as server:
-        found = pipeline(server)
-        assert found.search("cat", answer=False).answer is None
+        fitted = pipeline(server)
+        assert fitted.search("cat", answer=False).answer is None
         batch = QueryBatch([Query("q", "cat")])
-        found.run(batch)
+        fitted.run(batch)
         assert batch.answer_to(batch.queries[0]) is None
-        found.as_langchain_retriever().invoke("cat")
+        fitted.as_langchain_retriever().invoke("cat")
         assert server.requests == []
-        assert [one.answer.text for one in found.search(["cat", "dog"])] == ["x", "x"]
+        assert [result.answer.text for result in fitted.search(["cat", "dog"])] == ["x", "x"]
 
 
 def test_queries_of_one_id_have_their_own_answers():
     with chat_server(lambda request, number: {"body": asked(request).splitlines()[-1]}) as server:
         results = pipeline(server).search([Query("q", "cat"), Query("q", "dog")])
-    assert [one.answer.text for one in results] == ["Question: cat", "Question: dog"]
+    assert [result.answer.text for result in results] == ["Question: cat", "Question: dog"]
 
 
 def test_a_stage_behind_it_goes_on():
@@ -208,25 +208,25 @@ PROBLEMS = {
 def test_what_fails_for_one_query_is_its_problem(fault, why, tmp_path, caplog):
     good = {"body": "fine [1]"}
     with chat_server(lambda request, number: fault if asked(request).endswith("dog") else good) as server:
-        found, store = pipeline(server, chat={"timeout": 0.3}), Store(tmp_path)
+        fitted, store = pipeline(server, chat={"timeout": 0.3}), Store(tmp_path)
         with caplog.at_level(logging.WARNING, "rag"):
-            one, other = found.search(["cat", "dog"])
-        assert ("fine [1]", "") == (one.answer.text, one.answer.problem)
+            first, other = fitted.search(["cat", "dog"])
+        assert ("fine [1]", "") == (first.answer.text, first.answer.problem)
         assert ("", ()) == (other.answer.text, other.answer.citations)
         assert why in other.answer.problem
         assert len(other) == 2  # what was found is there
         assert "'generate' gave no answer to 1 of 2 queries" in caplog.text
-        ask(found, store, "cat", "dog")
+        ask(fitted, store, "cat", "dog")
         before = len(server.requests)
-        ask(found, store, "cat", "dog")
+        ask(fitted, store, "cat", "dog")
         assert {asked(request).split()[-1] for request in server.requests[before:]} == {"dog"}  # failures are not kept
     with pytest.raises(ArtifactError, match=r"lacks 1 of 2 texts of 'chat_model' \(those that failed are never kept\)"):
-        ask(found, Store(tmp_path, mode="only"), "cat", "dog")
+        ask(fitted, Store(tmp_path, mode="only"), "cat", "dog")
 
 
-def ask(found, store, *texts):
+def ask(fitted, store, *texts):
     batch = QueryBatch([Query(text, text) for text in texts], store=store, answers={})
-    found.run(batch)
+    fitted.run(batch)
     return batch
 
 
@@ -287,9 +287,14 @@ def test_a_prompt_that_is_too_long_is_not_cut_but_said():
 
 def test_any_langchain_model_and_local_ones(tmp_path):
     fake = LangChainSummarizer(FakeListChatModel(responses=["short [1]"]))
-    found = Pipeline(retriever=BM25(), stages=[Generate(writer=fake)]).fit(DOCUMENTS).search("stove").answer
-    assert ("short [1]", (Citation(1, "cats"),), 1, None) == (found.text, found.citations, found.llm_calls, found.money)
-    path = tiny_models.causal(tiny_models.words_of(one.text for one in DOCUMENTS), tmp_path / "llama")
+    written = Pipeline(retriever=BM25(), stages=[Generate(writer=fake)]).fit(DOCUMENTS).search("stove").answer
+    assert ("short [1]", (Citation(1, "cats"),), 1, None) == (
+        written.text,
+        written.citations,
+        written.llm_calls,
+        written.money,
+    )
+    path = tiny_models.causal(tiny_models.words_of(document.text for document in DOCUMENTS), tmp_path / "llama")
     local = TransformersSummarizer(path, max_tokens=4, max_input=50, device="cpu")
     short = Generate(writer=local, prompt="{passages} {question}", n_passages=1)
     answer = Pipeline(retriever=BM25(), stages=[short]).fit(DOCUMENTS).search("stove").answer
@@ -326,9 +331,9 @@ def test_arguments_that_are_no_good(arguments, message):
 def test_citations_are_of_what_was_given_each_once(text, n):
     documents = [f"d{number}" for number in range(1, n + 1)]
     citations, dropped = citations_in(text, documents)
-    ranks = [one.rank for one in citations]
+    ranks = [citation.rank for citation in citations]
     assert sorted(set(ranks)) == sorted(ranks)
-    assert all(1 <= one.rank <= n and one.document == f"d{one.rank}" for one in citations)
+    assert all(1 <= citation.rank <= n and citation.document == f"d{citation.rank}" for citation in citations)
     assert dropped >= 0
 
 
@@ -346,4 +351,4 @@ def test_citations_are_of_what_was_given_each_once(text, n):
 )
 def test_forms_of_citations(text, ranks, dropped):
     citations, lost = citations_in(text, ["a", "b", "c"])
-    assert (ranks, dropped) == ([one.rank for one in citations], lost)
+    assert (ranks, dropped) == ([citation.rank for citation in citations], lost)

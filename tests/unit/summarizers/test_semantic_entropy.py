@@ -15,7 +15,7 @@ from rag.eval import evaluate
 from rag.eval.datasets.base import Dataset, Split
 from rag.listening import listening
 from rag.retrievers import BM25
-from rag.summarizers import ChatModel, Extractive, Generate, SemanticEntropy
+from rag.summarizers import ChatModel, Extractive, Generate, SemanticEntropy, TransformersSummarizer
 from rag.summarizers.semantic_entropy import semantic_entropy
 from rag.types import Query
 from tests.chat_server import asked, chat_server
@@ -91,9 +91,9 @@ def test_samples_that_agree_are_sure_and_the_judge_is_not_asked():
 def test_likelihood_weighs_samples_by_their_probability_per_token():
     logs = [[-0.1, -0.3], [-2.0], [-1.0, -1.0, -1.0]]
     with chat_server(Script(["In 1969 [1].", "In 1970.", "It was 1969."], logs=logs)) as server:
-        found = pipeline(server, samples=3, weights="likelihood", options={"logprobs": True}).search("moon").answer
+        answer = pipeline(server, samples=3, weights="likelihood", options={"logprobs": True}).search("moon").answer
     weights = [math.exp(-0.2), math.exp(-2.0), math.exp(-1.0)]
-    assert found.entropy == pytest.approx(scipy_entropy([weights[0] + weights[2], weights[1]]))
+    assert answer.entropy == pytest.approx(scipy_entropy([weights[0] + weights[2], weights[1]]))
 
 
 def test_a_model_without_probabilities_is_refused():
@@ -113,8 +113,17 @@ def test_by_vectors_nobody_is_asked():
 
 def test_a_judge_that_says_neither_tells_nothing():
     with chat_server(Script(["In 1969 [1].", "In 1970."], judge="perhaps")) as server:
-        answer = pipeline(server, samples=2).search("moon").answer
+        result = pipeline(server, samples=2).search("moon")
+    answer = result.answer
     assert (answer.text, answer.entropy, answer.meanings) == ("In 1969 [1].", None, ())
+    assert [remark.code for remark in result.remarks] == ["entropy_unknown"]
+
+
+def test_samples_that_were_not_written_are_said():
+    with chat_server(Script(["In 1969 [1].", "", "It was 1969."])) as server:
+        result = pipeline(server, samples=3).search("moon")
+    assert (result.answer.entropy, result.answer.meanings) == (0.0, (2,))
+    assert [remark.message for remark in result.remarks] == ["'semantic_entropy': 1 of 3 samples were not written"]
 
 
 def test_without_passages_nothing_is_sampled():
@@ -134,9 +143,9 @@ def test_samples_are_kept_and_who_listens_hears_the_answer_alone(tmp_path):
         assert "".join(heard).strip() == "In 1969 [1]."
         dataset = Dataset("moon", line.corpus, {"test": Split([Query("q", "moon")], {"q": {"moon": 1}})})
         script = server.answer = Script(["In 1969 [1].", "In 1970."])
-        found = [evaluate(line.spec.clone(), dataset, store=store, timed=False) for _ in range(2)]
+        evaluations = [evaluate(line.spec.clone(), dataset, store=store, timed=False) for _ in range(2)]
         assert sum(script.given.values()) == 2  # once: the second evaluation reads the store
-    assert [one.results[0].answer.entropy for one in found] == [first.entropy] * 2
+    assert [evaluation.results[0].answer.entropy for evaluation in evaluations] == [first.entropy] * 2
     store.close()
 
 
@@ -154,10 +163,10 @@ def test_evaluation_tells_how_well_entropy_finds_wrong_answers():
     with chat_server(answer) as server:
         line = pipeline(server, samples=3)
         dataset = Dataset("moon", line.corpus, {"test": Split(queries, {query.id: {"moon": 1} for query in queries})})
-        found = evaluate(line, dataset, timed=False).metrics["answers"]
-    assert found["uncertainty"]["auroc"]["value"] == 1.0
-    assert (found["uncertainty"]["auroc"]["happened"], found["uncertainty"]["auroc"]["not"]) == (3, 3)
-    assert found["measures"]["entropy"]["mean"] == pytest.approx(math.log(3) / 2)
+        metrics = evaluate(line, dataset, timed=False).metrics["answers"]
+    assert metrics["uncertainty"]["auroc"]["value"] == 1.0
+    assert (metrics["uncertainty"]["auroc"]["happened"], metrics["uncertainty"]["auroc"]["not"]) == (3, 3)
+    assert metrics["measures"]["entropy"]["mean"] == pytest.approx(math.log(3) / 2)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.floats(0.01, 5)), min_size=1, max_size=20))
@@ -173,6 +182,8 @@ def test_what_cannot_be_sampled_or_told_apart_is_refused():
     warm, cold = ChatModel("m", temperature=1.0), ChatModel("m")
     with pytest.raises(ConfigError, match="writer: must have a temperature above 0, or all samples are alike"):
         SemanticEntropy(writer=cold, judge=cold)
+    with pytest.raises(ConfigError, match="writer: must have a temperature above 0"):
+        SemanticEntropy(writer=TransformersSummarizer("any"), judge=cold)
     with pytest.raises(ConfigError, match="judge: must be left out where an embedder tells which answers are alike"):
         SemanticEntropy(writer=warm, judge=cold, embedder=WordEmbedder())
     with pytest.raises(ConfigError, match="writer: needs a language model"):

@@ -62,7 +62,7 @@ def test_marks_join_what_was_judged(dataset, tmp_path):
             answer = client.post("/judgments", json={"query_id": "q1", "document": document, "grade": grade})
             assert answer.status_code == 200
         assert client.post("/judgments", json={"query_id": "q1", "document": "d1", "grade": 3}).status_code == 422
-        grades = {one["id"]: one["grade"] for one in client.get("/tasks").json()["tasks"][0]["documents"]}
+        grades = {entry["id"]: entry["grade"] for entry in client.get("/tasks").json()["tasks"][0]["documents"]}
         assert grades == {"d1": 1, "d4": 0}
         assert client.get("/tasks", headers={"Host": "evil.example"}).status_code == 421
     assert dict(read_qrels(file)) == {"q1": {"d0": 1, "d1": 1, "d4": 0}, "q2": {"d3": 3}}

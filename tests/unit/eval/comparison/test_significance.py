@@ -12,7 +12,7 @@ from rag.eval.comparison.significance import compare, randomization_test
 
 
 def scipys(differences, resamples):
-    found = permutation_test(
+    expected = permutation_test(
         (differences, np.zeros_like(differences)),
         lambda a, b, axis: np.mean(a - b, axis=axis),
         permutation_type="samples",
@@ -20,7 +20,7 @@ def scipys(differences, resamples):
         n_resamples=resamples,
         rng=np.random.default_rng(0),
     )
-    return found.pvalue
+    return expected.pvalue
 
 
 def test_few_queries_are_counted_out_as_scipy_does():

@@ -74,21 +74,21 @@ def test_an_interval_without_0_proves_nothing_beside_a_p_value_that_does_not():
     assert sweep.verdict == pair.verdict
     assert pair.verdict.kind == "probably_better"
     assert pair.sentence == (
-        "b is probably better than a on nDCG@10, not proven: +.112 [+.063, +.175], p = .125 corrected; "
+        "b is probably better than a on nDCG@10, not proven: +.112 [+.063, +.175], p = .125; "
         "4 queries can detect .088; about 6 queries like these would settle it."
     )
 
 
 def test_all_ways_of_saying_it_agree(tmp_path):
-    found = compare_runs(values(0.1, 0.2, 0.05, 0.1))
-    assert found.verdict in as_markdown(found)
-    assert "| probably better, not proven |" in as_markdown(found)
-    page = render_comparison(found)
-    assert html.escape(found.verdict) in page
+    comparison = compare_runs(values(0.1, 0.2, 0.05, 0.1))
+    assert comparison.verdict in as_markdown(comparison)
+    assert "| probably better, not proven |" in as_markdown(comparison)
+    page = render_comparison(comparison)
+    assert html.escape(comparison.verdict) in page
     assert "probably better, not proven" in page
-    written = json.loads((write_comparison(found, tmp_path / "out") / "compare.json").read_text())
+    written = json.loads((write_comparison(comparison, tmp_path / "out") / "compare.json").read_text())
     assert (written["pairs"][0]["verdict"], written["pairs"][0]["queries_to_settle"]) == ("probably_better", 6)
-    assert written["verdict"] == found.verdict
+    assert written["verdict"] == comparison.verdict
 
 
 @given(st.lists(st.floats(-1, 1).map(lambda v: round(v, 2)), min_size=2, max_size=20))
@@ -109,12 +109,12 @@ def test_what_is_lost_on_other_measures_is_said():
              for m, sign in (("nDCG@10", 1), ("P@5", -1), ("AP", 0))},
         )  # fmt: skip
 
-    found = compare_runs([run("a", 0.0), run("b", 0.1)])
-    (loss,) = found.losses
+    comparison = compare_runs([run("a", 0.0), run("b", 0.1)])
+    (loss,) = comparison.losses
     assert loss.startswith("The gain in nDCG@10 has a price: a beats b on P@5 by .")
-    assert f"- {loss}" in as_markdown(found)
-    assert html.escape(loss) in render_comparison(found)
-    assert found.to_dict()["losses"] == [loss]
+    assert f"- {loss}" in as_markdown(comparison)
+    assert html.escape(loss) in render_comparison(comparison)
+    assert comparison.to_dict()["losses"] == [loss]
     assert compare_runs([run("a", 0.0), run("b", 0.0)]).losses == []
 
 
@@ -128,10 +128,10 @@ def test_settings_that_differ_are_shown():
         RunValues(a.name, a.values, pipeline=pipeline(1.2)),
         RunValues(b.name, b.values, pipeline=pipeline(0.9, rerank)),
     ]
-    found = compare_runs(ours)
-    assert found.settings == {"retriever.k1": {"a": 1.2, "b": 0.9}, "stages": {"a": [], "b": [rerank]}}
-    assert "| stages | \\[] | \\[{type: rerank, budget: 50}] |" in as_markdown(found)
-    assert "{type: rerank, budget: 50}" in render_comparison(found)
+    comparison = compare_runs(ours)
+    assert comparison.settings == {"retriever.k1": {"a": 1.2, "b": 0.9}, "stages": {"a": [], "b": [rerank]}}
+    assert "| stages | \\[] | \\[{type: rerank, budget: 50}] |" in as_markdown(comparison)
+    assert "{type: rerank, budget: 50}" in render_comparison(comparison)
     same = compare_runs([RunValues(run.name, run.values, pipeline=pipeline(1.2)) for run in (a, b)])
     assert same.settings == {}
     assert "The pipelines have the same settings." in as_markdown(same)

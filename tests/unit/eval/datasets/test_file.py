@@ -63,8 +63,8 @@ def test_tables_with_columns_of_any_name(mine: Path) -> None:
 
 def test_it_is_measured_like_any_other(mine: Path) -> None:
     pipeline = Pipeline.from_config({"type": "pipeline", "retriever": {"type": "bm25"}})
-    found = evaluate(pipeline, load_dataset(str(mine / "shop.yaml")), measures=["R@1"], timed=False)
-    assert found.values["R@1"]["1"] == 1.0
+    evaluation = evaluate(pipeline, load_dataset(str(mine / "shop.yaml")), measures=["R@1"], timed=False)
+    assert evaluation.values["R@1"]["1"] == 1.0
 
 
 def test_a_file_called_dataset_is_named_after_its_folder(mine: Path) -> None:
@@ -352,7 +352,7 @@ def test_what_a_person_overlooks_is_noted(mine: Path) -> None:
     text = FILE.replace('  separator: ";"\n', "").replace("  split: part\n", "")
     mine.joinpath("shop.yaml").write_text(text, encoding="utf-8")
     assert load_dataset(mine / "shop.yaml").notes == (
-        "1 of 5 documents have no text; they are kept, but nothing in them can match",  # the other has a title
+        "1 of 5 documents have no text (such as a5); they are kept, but nothing in them can match",  # a4 has a title
         f"2 documents have no text in 'description' (such as {mine}/documents.csv:6)",
         "'a2;a3' is 2 documents: several ids in one cell need 'separator: \";\"'",
         "test: judgments name 2 documents, of 3, that are not in the corpus (such as "
@@ -365,7 +365,7 @@ def test_tables_that_are_none_and_files_that_are_no_dataset(mine: Path) -> None:
     mine.joinpath("shop.yaml").write_text("type: dataset\ncorpus: documents.csv\nqueries:\n", encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load_dataset(mine / "shop.yaml")
-    assert [f"{one.path}: {one.message}" for one in caught.value.mistakes] == [
+    assert [f"{mistake.path}: {mistake.message}" for mistake in caught.value.mistakes] == [
         "corpus: expected a table, a mapping such as {path: corpus.csv}, got 'documents.csv'",
         "queries: expected a table, a mapping such as {path: queries.csv}",
     ]
@@ -385,7 +385,7 @@ def test_documents_that_cannot_be_read_are_skipped_where_that_is_asked_for(tmp_p
         (tmp_path / "x.yaml").write_text(text % ", on_error: skip", encoding="utf-8")
         dataset = load_dataset(tmp_path / "x.yaml")
         assert dataset.corpus.ids() == ["a", "c"]
-        assert [(one.count, one.total) for one in dataset.remarks if one.code == "rows_skipped"] == [(1, 3)]
+        assert [(remark.count, remark.total) for remark in dataset.remarks if remark.code == "rows_skipped"] == [(1, 3)]
 
 
 def test_queries_and_judgments_that_cannot_be_read_are_skipped_where_that_is_asked_for(tmp_path: Path) -> None:
@@ -402,4 +402,7 @@ def test_queries_and_judgments_that_cannot_be_read_are_skipped_where_that_is_ask
         (tmp_path / "x.yaml").write_text(tables % (", on_error: skip", qrels, ", on_error: skip"), encoding="utf-8")
         dataset = load_dataset(tmp_path / "x.yaml")
         assert dataset.splits["test"].qrels == {"1": {"a": 1}, "3": {"b": 1}}
-        assert [(one.count, one.total) for one in dataset.remarks if one.code == "rows_skipped"] == [(1, 3), (1, 3)]
+        assert [(remark.count, remark.total) for remark in dataset.remarks if remark.code == "rows_skipped"] == [
+            (1, 3),
+            (1, 3),
+        ]

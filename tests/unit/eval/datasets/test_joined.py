@@ -208,18 +208,18 @@ def test_what_was_left_out_reaches_the_run(tmp_path: Path) -> None:
     """A query without text counts 0 and stops nobody; metrics, report, Markdown say the same."""
     pipeline = Pipeline(retriever=BM25(top_k=3))
     dataset = load_dataset(folder(tmp_path / "mine"))
-    found = evaluate(pipeline, dataset, measures=["R@3", "SetP", "NumQ"])
-    assert found.values["R@3"] == {"q1": 1.0, "q2": 1.0, "q3": 0.0, "q4": 0.0, "q5": 0.0}
-    assert found.run["q3"] == {}
-    assert found.metrics["measures"]["R@3"]["mean"] == 0.4
-    assert [result.query.id for result in found.results] == ["q1", "q2", "q3", "q4", "q5"]
-    remarks = {one["code"]: one for one in found.metrics["remarks"]}
+    evaluation = evaluate(pipeline, dataset, measures=["R@3", "SetP", "NumQ"])
+    assert evaluation.values["R@3"] == {"q1": 1.0, "q2": 1.0, "q3": 0.0, "q4": 0.0, "q5": 0.0}
+    assert evaluation.run["q3"] == {}
+    assert evaluation.metrics["measures"]["R@3"]["mean"] == 0.4
+    assert [result.query.id for result in evaluation.results] == ["q1", "q2", "q3", "q4", "q5"]
+    remarks = {remark["code"]: remark for remark in evaluation.metrics["remarks"]}
     assert tuple(remarks["queries_without_text"][key] for key in ("count", "total", "examples")) == (2, 5, ["q3", "q4"])
     assert tuple(remarks["nothing_relevant"][key] for key in ("count", "total", "examples")) == (1, 5, ["q5"])
     assert tuple(remarks["queries_unjudged"][key] for key in ("count", "total")) == (1, 6)
     assert tuple(remarks["documents_equal"][key] for key in ("count", "total")) == (1, 6)
-    assert [one["message"] for one in found.metrics["remarks"]] == found.metrics["notes"]
-    run = write_run(found, tmp_path / "run")
+    assert [remark["message"] for remark in evaluation.metrics["remarks"]] == evaluation.metrics["notes"]
+    run = write_run(evaluation, tmp_path / "run")
     for note in ("2 of 5 queries have no text", "1 of 5 queries have nothing relevant"):
         assert note in (run / "report.html").read_text(encoding="utf-8")
         assert note in as_markdown(run)
@@ -232,29 +232,31 @@ def test_filters_that_no_document_passes_reach_the_run() -> None:
     filters = ({"lang": "englsh"}, {"lang": "english"}, None)
     queries = [Query(str(number), "wing", filter=asked) for number, asked in enumerate(filters)]
     dataset = Dataset("mine", corpus, {"test": Split(queries, {query.id: {"a": 1} for query in queries})})
-    found = evaluate(Pipeline(retriever=BM25()), dataset, measures=["R@3"], timed=False)
-    remark = next(one for one in found.metrics["remarks"] if one["code"] == "filter_value_unknown")
+    evaluation = evaluate(Pipeline(retriever=BM25()), dataset, measures=["R@3"], timed=False)
+    remark = next(entry for entry in evaluation.metrics["remarks"] if entry["code"] == "filter_value_unknown")
     why = "'1': no document has lang = 'english'; the nearest value is 'englsh'"
     expected = (1, 3, [why], f"filters of 1 of 3 queries ask for a value that no document has (such as {why})")
     assert tuple(remark[key] for key in ("count", "total", "examples", "message")) == expected
-    assert found.values["R@3"] == {"0": 1.0, "1": 0.0, "2": 1.0}
+    assert evaluation.values["R@3"] == {"0": 1.0, "1": 0.0, "2": 1.0}
 
 
 def test_it_is_asked_in_a_batch_as_if_it_were_not_there() -> None:
     corpus = Corpus.from_documents([Document("a", "wing lift"), Document("b", "wing heat")])
     queries = [Query("0", " "), Query("1", "wing lift"), Query("2"), Query("3", "heat")]
     qrels = {query.id: {"a": 1} for query in queries}
-    found = evaluate(Pipeline(retriever=BM25()), Dataset("d", corpus, {"test": Split(queries, qrels)}), timed=False)
+    evaluation = evaluate(
+        Pipeline(retriever=BM25()), Dataset("d", corpus, {"test": Split(queries, qrels)}), timed=False
+    )
     alone = Pipeline(retriever=BM25()).fit(corpus).search([queries[1], queries[3]])
-    assert [[hit.document.id for hit in result] for result in found.results] == [
+    assert [[hit.document.id for hit in result] for result in evaluation.results] == [
         [],
         [hit.document.id for hit in alone[0]],
         [],
         [hit.document.id for hit in alone[1]],
     ]
     blank = "test: 2 of 4 queries have no text (such as '0'): they find nothing and count 0"
-    assert blank == found.metrics["notes"][0]
-    assert len(time_alone(found.pipeline, queries)) == 2
+    assert blank == evaluation.metrics["notes"][0]
+    assert len(time_alone(evaluation.pipeline, queries)) == 2
 
 
 def test_equal_documents_are_found_but_not_empty_or_deleted_ones() -> None:
@@ -272,16 +274,16 @@ def test_traces_of_parts_and_filters_have_a_row_for_every_query() -> None:
     pipeline = Pipeline(
         retriever=Hybrid(retrievers=[BM25(top_k=3), BM25(k1=0.5, top_k=2)]), stages=[Threshold(min_relative=0.5)]
     )
-    found = evaluate(pipeline, Dataset("d", corpus, {"test": Split(queries, qrels)}), timed=False)
+    evaluation = evaluate(pipeline, Dataset("d", corpus, {"test": Split(queries, qrels)}), timed=False)
     only = Split([queries[1], queries[3]], {"1": {"a": 1}, "3": {"a": 1}})
     alone = evaluate(pipeline, Dataset("d", corpus, {"test": only}), timed=False)
-    assert [one.name for one in alone.stages] == [one.name for one in found.stages]
-    for ours, theirs in zip(found.stages, alone.stages, strict=True):
+    assert [stage.name for stage in alone.stages] == [stage.name for stage in evaluation.stages]
+    for ours, theirs in zip(evaluation.stages, alone.stages, strict=True):
         assert len(ours.best) == 4
         assert ours.counts[[0, 2]].tolist() == [0, 0]
         assert theirs.counts.tolist() == ours.counts[[1, 3]].tolist()
         assert theirs.best.documents.tolist() == ours.best.rows(np.array([1, 3])).documents.tolist()
-    assert found.run == {"1": alone.run["1"], "3": alone.run["3"], "0": {}, "2": {}}
+    assert evaluation.run == {"1": alone.run["1"], "3": alone.run["3"], "0": {}, "2": {}}
 
 
 def test_a_batch_of_queries_without_text_and_keys_that_matched() -> None:
@@ -289,9 +291,9 @@ def test_a_batch_of_queries_without_text_and_keys_that_matched() -> None:
     pipeline = Pipeline(retriever=Keyed(keys=[TextKey(retriever=BM25())]))
     pipeline.fit(corpus)
     batch = QueryBatch([Query("0"), Query("1", "lift"), Query("2")], trace={})
-    found = pipeline.run(batch)
-    assert found.counts.tolist() == [0, 1, 0]
-    hit = pipeline.results(batch, found)[1][0]
+    candidates = pipeline.run(batch)
+    assert candidates.counts.tolist() == [0, 1, 0]
+    hit = pipeline.results(batch, candidates)[1][0]
     assert hit.document.id == "a"
     assert {"retriever"} <= set(hit.explanation)
     bare = QueryBatch([Query("0"), Query("1", " ")], trace={})
@@ -304,11 +306,11 @@ def test_a_comparison_says_so_too(tmp_path: Path) -> None:
     (tmp_path / "b.trec").write_text("q Q0 c 1 1 x\n")
     qrels = {"q": {"a": 1}, "r": {"a": 0}}
     runs = [read_run_values(tmp_path / f"{name}.trec", measures=["Accuracy", "RR"], qrels=qrels) for name in "ab"]
-    found = compare_runs(runs)
-    assert found.notes == [
+    comparison = compare_runs(runs)
+    assert comparison.notes == [
         "judgments: 1 of 2 queries have nothing relevant (such as 'r'); measures of rankings count 0 for them, SetP, "
         "SetR and SetF 1 where nothing is returned",
         "b.trec: 1 of 2 judged queries are not in the run file and count 0",
         "b.trec: none of the documents it lists is judged for its query: are these its judgments?",
     ]
-    assert found.means["a.trec"] == {"Accuracy": 0.5, "RR": 0.5}
+    assert comparison.means["a.trec"] == {"Accuracy": 0.5, "RR": 0.5}

@@ -66,16 +66,16 @@ def test_questions_with_their_documents(tmp_path: Path) -> None:
         assert grade == 1
         start, end = query.metadata["passage"]
         assert corpus().documents([int(document[1:])])[0].text[start:end].startswith("Harbour")
-    found = made.about
+    about_made = made.about
     assert (10, 10, 10, {}) == (
-        found["passages_asked"],
-        found["questions_written"],
-        found["questions_kept"],
-        found["dropped"],
+        about_made["passages_asked"],
+        about_made["questions_written"],
+        about_made["questions_kept"],
+        about_made["dropped"],
     )
-    assert (10, 120) == (found["llm_calls"], found["llm_tokens"])
-    assert found["writer"]["model"] == "tiny"
-    again = load_dataset(write_dataset(made.dataset, tmp_path / "out", about=found))
+    assert (10, 120) == (about_made["llm_calls"], about_made["llm_tokens"])
+    assert about_made["writer"]["model"] == "tiny"
+    again = load_dataset(write_dataset(made.dataset, tmp_path / "out", about=about_made))
     assert split.qrels == again.split("test").qrels
     assert again.notes[0].startswith("questions written by chat_model 'tiny', 10 of 10 kept")
     pipeline = Pipeline.from_config({"type": "pipeline", "retriever": {"type": "bm25"}})
@@ -101,7 +101,7 @@ def test_what_is_dropped_and_why() -> None:
 
     with chat_server(answer) as server:
         made = make_dataset(corpus(20), writer(server.url), n=16)
-    assert tuple(made.about[one] for one in ("passages_asked", "questions_written", "questions_kept")) == (20, 20, 16)
+    assert tuple(made.about[key] for key in ("passages_asked", "questions_written", "questions_kept")) == (20, 20, 16)
     assert made.about["dropped"] == (
         {"about the text itself": 1, "copied from the text": 1, "no question": 1, "too short": 1}
     )
@@ -116,8 +116,12 @@ def test_what_is_dropped_and_why() -> None:
 def test_several_questions_a_passage_and_repetitions() -> None:
     def answer(request: dict, number: int) -> dict:
         name = about(request)
-        one = f"what does berth{name} cost a guest{name} overnight{name}?"
-        return {"body": json.dumps({"texts": [one, one.upper(), f"whom must long{name} boats ask{name} first{name}?"]})}
+        question = f"what does berth{name} cost a guest{name} overnight{name}?"
+        return {
+            "body": json.dumps(
+                {"texts": [question, question.upper(), f"whom must long{name} boats ask{name} first{name}?"]}
+            )
+        }
 
     with chat_server(answer) as server:
         made = make_dataset(corpus(4), writer(server.url, n_texts=3), n=8)
@@ -135,7 +139,9 @@ def test_a_pipeline_must_find_the_document_again() -> None:
     with chat_server(answer) as server:
         made = make_dataset(corpus(20), writer(server.url), n=10, round_trip=bm25, within=5)
     assert made.about["dropped"] == {"not found again among the first 5": 10}
-    assert {f"d{i}" for i in range(10)} == {id for one in made.dataset.split("test").qrels.values() for id in one}
+    assert {f"d{i}" for i in range(10)} == {
+        id for judgments in made.dataset.split("test").qrels.values() for id in judgments
+    }
 
 
 def test_a_langchain_model_and_failures() -> None:
@@ -218,7 +224,7 @@ main()
 
 @pytest.mark.slow
 def test_killed_half_way_it_goes_on(tmp_path: Path) -> None:
-    rows = [json.dumps({"_id": one.id, "text": one.text}) for one in corpus(80)]
+    rows = [json.dumps({"_id": document.id, "text": document.text}) for document in corpus(80)]
     (tmp_path / "corpus.jsonl").write_text("\n".join(rows), encoding="utf-8")
     with chat_server(lambda request, number: good(request) | {"delay": 0.02}) as server:
         (tmp_path / "writer.yaml").write_text(

@@ -50,27 +50,27 @@ def test_a_query_more_or_less_moves_no_other() -> None:
     before = places(split_dataset(dataset(numbered(300)), SHARES, seed=3))
     assert before == places(split_dataset(dataset(numbered(300)), SHARES, seed=3))
     more = places(split_dataset(dataset(numbered(301)), SHARES, seed=3))
-    assert before == {id: place for id, place in more.items() if id != "q300"}
+    assert before == {id: split for id, split in more.items() if id != "q300"}
     assert before != places(split_dataset(dataset(numbered(300)), SHARES, seed=4))
 
 
 def test_which_splits_name_documents_that_are_not_there_is_said_anew(tmp_path: Path) -> None:
-    one = dataset(numbered(50))
-    one.split("test").qrels["q7"]["gone"] = 1
+    undivided = dataset(numbered(50))
+    undivided.split("test").qrels["q7"]["gone"] = 1
     old = "test: judgments name 1 documents, of 2, that are not in the corpus (such as 'gone'); "
     old += "relevant ones count as missed"
     remarks = [Remark("note", "something else"), Remark("documents_absent", old)]
-    divided = split_dataset(replace(one, remarks=remarks), SHARES)
+    divided = split_dataset(replace(undivided, remarks=remarks), SHARES)
     new = places(divided)["q7"]
     assert new != "test"
     assert divided.notes[0] == "something else"
     assert [note for note in divided.notes if "gone" in note] == [f"{new}{old[4:]}"]
     write_dataset(divided, tmp_path / "d")
     read = load_dataset(tmp_path / "d").remarks
-    assert [one.message for one in divided.remarks if one.code != "documents_absent"] == [
-        one.message for one in read if one.code not in ("documents_absent", "queries_unjudged")
+    assert [remark.message for remark in divided.remarks if remark.code != "documents_absent"] == [
+        remark.message for remark in read if remark.code not in ("documents_absent", "queries_unjudged")
     ]
-    (absent,) = (one for one in read if one.code == "documents_absent")
+    (absent,) = (remark for remark in read if remark.code == "documents_absent")
     assert absent.message.startswith(f"{new}: judgments name 1 documents, of ")
     assert f"'gone' [{tmp_path / 'd'}/qrels/{new}.tsv:" in absent.message
 
@@ -128,12 +128,12 @@ words = st.lists(st.sampled_from(list("abcdefghij")), min_size=1, max_size=8).ma
 @given(st.lists(words, max_size=30), st.sampled_from([0.3, 0.5, 0.75, 0.8, 0.99]))
 def test_near_pairs_are_all_found(texts: list[str], near: float) -> None:
     """Against comparing all pairs."""
-    first = {text: place for place, text in reversed(list(enumerate(texts)))}
-    expected = {(first[text], place) for place, text in enumerate(texts) if first[text] != place}
-    for (one, a), (other, b) in combinations(sorted((place, text) for text, place in first.items()), 2):
+    first = {text: position for position, text in reversed(list(enumerate(texts)))}
+    expected = {(first[text], position) for position, text in enumerate(texts) if first[text] != position}
+    for (first_row, a), (other, b) in combinations(sorted((position, text) for text, position in first.items()), 2):
         mine, theirs = set(a.split()), set(b.split())
         if len(mine & theirs) / len(mine | theirs) >= near - 1e-9:
-            expected.add((one, other))
+            expected.add((first_row, other))
     assert {(pair.first, pair.second) for pair in similar(texts, near=near)} == expected
 
 
@@ -188,12 +188,12 @@ def rich() -> Dataset:
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     wanted = rich()
     folder = write_dataset(wanted, tmp_path / "out", about={"made_by": "a test"})
-    found = load_dataset(folder)
-    assert list(wanted.corpus) == list(found.corpus)
+    loaded = load_dataset(folder)
+    assert list(wanted.corpus) == list(loaded.corpus)
     for name, split in wanted.splits.items():
-        assert (list(split.queries), split.qrels) == (list(found.splits[name].queries), found.splits[name].qrels)
+        assert (list(split.queries), split.qrels) == (list(loaded.splits[name].queries), loaded.splits[name].qrels)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    again = write_dataset(found, folder)
+    again = write_dataset(loaded, folder)
     assert list(wanted.corpus) == list(load_dataset(again).corpus)
 
 
@@ -202,10 +202,10 @@ def test_notes_and_unanswerable_queries_come_along(tmp_path: Path) -> None:
         [Query("1", "first"), Query("2", "second"), Query("3 ", "")], {"1": {"a": 1}, "2": {}, "3 ": {"a": 1}}
     )
     wanted = Dataset("d", CORPUS, {"test": split}, [Remark("note", "made up")])
-    found = load_dataset(write_dataset(wanted, tmp_path / "out"))
+    loaded = load_dataset(write_dataset(wanted, tmp_path / "out"))
     blank = "test: 1 of 3 queries have no text (such as '3 '): they find nothing and count 0"
-    assert found.notes == ("made up", blank)
-    assert split == found.split("test")
+    assert loaded.notes == ("made up", blank)
+    assert split == loaded.split("test")
     assert "2\t\t0\n" in (tmp_path / "out" / "qrels" / "test.tsv").read_text()
     about = tmp_path / "out" / "dataset.json"
     about.write_text('{"made_by": "me", "notes": "some"}')
@@ -220,9 +220,9 @@ def test_notes_and_unanswerable_queries_come_along(tmp_path: Path) -> None:
 
 def test_the_built_in_dataset_survives(tmp_path: Path) -> None:
     wanted = load_dataset("python-reference")
-    found = load_dataset(write_dataset(wanted, tmp_path / "out"))
-    assert wanted.corpus.texts() == found.corpus.texts()
-    assert wanted.split("test").qrels == found.split("test").qrels
+    loaded = load_dataset(write_dataset(wanted, tmp_path / "out"))
+    assert wanted.corpus.texts() == loaded.corpus.texts()
+    assert wanted.split("test").qrels == loaded.split("test").qrels
 
 
 def test_nothing_else_is_overwritten(tmp_path: Path) -> None:

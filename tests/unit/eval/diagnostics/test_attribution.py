@@ -29,44 +29,44 @@ def measured(**options):
 
 
 def test_every_relevant_document_that_is_not_returned_has_a_stage_to_blame():
-    found = measured(
+    evaluation = measured(
         retriever=BM25(top_k=10),
         stages=[Rerank(scorer=CountingScorer(), budget=6, scores="scorer"), Threshold(top_k=2)],
     )
-    returned = {query: set(documents) for query, documents in found.run.items()}
+    returned = {query: set(documents) for query, documents in evaluation.run.items()}
     relevant = {(q, d) for q, grades in QRELS.items() for d, grade in grades.items() if grade > 0}
-    assert {pair for pair in relevant if pair[1] not in returned[pair[0]]} == set(found.lost_at)
-    assert found.lost_at["apples", "gone"] == NOT_IN_CORPUS
-    assert found.lost_at["pears", "d0"] == "retriever"  # it does not have the word
-    assert found.lost_at["apples", "d8"] == "stages.0 rerank"  # it stands below the budget
-    lost = found.metrics["attribution"]
+    assert {pair for pair in relevant if pair[1] not in returned[pair[0]]} == set(evaluation.lost_at)
+    assert evaluation.lost_at["apples", "gone"] == NOT_IN_CORPUS
+    assert evaluation.lost_at["pears", "d0"] == "retriever"  # it does not have the word
+    assert evaluation.lost_at["apples", "d8"] == "stages.0 rerank"  # it stands below the budget
+    lost = evaluation.metrics["attribution"]
     assert lost["relevant"] == 6
     assert lost["not_in_corpus"] == 1
-    assert [one["name"] for one in lost["stages"]] == ["retriever", "stages.0 rerank", "stages.1 threshold"]
-    left = [one["found"] for one in lost["stages"]]
+    assert [stage["name"] for stage in lost["stages"]] == ["retriever", "stages.0 rerank", "stages.1 threshold"]
+    left = [stage["left"] for stage in lost["stages"]]
     assert left[0] == 4
     assert sorted(left, reverse=True) == left
     assert left[-1] == sum(d in returned[q] for q, d in relevant)
-    assert lost["relevant"] == left[-1] + sum(one["lost"] for one in lost["stages"]) + lost["not_in_corpus"]
+    assert lost["relevant"] == left[-1] + sum(stage["lost"] for stage in lost["stages"]) + lost["not_in_corpus"]
 
 
 def test_recall_and_the_best_possible_order_by_hand():
-    found = measured(retriever=BM25(top_k=10))
-    (stage,) = found.metrics["attribution"]["stages"]
+    evaluation = measured(retriever=BM25(top_k=10))
+    (stage,) = evaluation.metrics["attribution"]["stages"]
     # 3 of 4 and 1 of 2; "nothing" has nothing relevant and does not count.
     assert stage["recall"] == pytest.approx((3 / 4 + 1 / 2) / 2)
     # Apples: d0 and d1 first is as good as it gets; pears: one of two; nothing counts 0.
     gain, second = 1.0, 0.6309297535714575
     pears = gain / (gain + second)
     assert stage["oracle"] == pytest.approx((1 + pears + 0) / 3)
-    assert stage["oracle"] >= found.mean("nDCG@2")
+    assert stage["oracle"] >= evaluation.mean("nDCG@2")
 
 
 def test_it_is_in_the_run_folder(tmp_path):
-    found = measured(retriever=BM25(top_k=1))
-    folder = write_run(found, tmp_path / "run")
+    evaluation = measured(retriever=BM25(top_k=1))
+    folder = write_run(evaluation, tmp_path / "run")
     rows = {row["query_id"]: row for row in pq.read_table(folder / "per_query.parquet").to_pylist()}
-    assert {one["id"]: one["lost_at"] for one in rows["apples"]["expected"]} == {
+    assert {document["id"]: document["lost_at"] for document in rows["apples"]["expected"]} == {
         "d0": None,
         "d1": "retriever",
         "d8": "retriever",
@@ -82,15 +82,22 @@ def test_a_hybrid_shows_what_each_of_its_retrievers_found(tmp_path):
     dataset = Dataset("d", Corpus.from_documents(DOCUMENTS), {"test": Split(QUERIES, QRELS)})
     for store in (None, Store(tmp_path / "store"), Store(tmp_path / "store")):
         stages = [Threshold(top_k=2)]
-        found = evaluate(Pipeline(retriever=hybrid, stages=stages), dataset, measures=["AP"], timed=False, store=store)
+        evaluation = evaluate(
+            Pipeline(retriever=hybrid, stages=stages), dataset, measures=["AP"], timed=False, store=store
+        )
         names = ["retriever.0 bm25", "retriever.1 bm25", "retriever", "stages.0 threshold"]
-        assert names == [one.name for one in found.stages]
-        assert [int(one.counts[0]) for one in found.stages] == [10, 3, 4, 2]
+        assert names == [stage.name for stage in evaluation.stages]
+        assert [int(stage.counts[0]) for stage in evaluation.stages] == [10, 3, 4, 2]
         alone = [hit.document.id for hit in Pipeline(retriever=BM25(top_k=10)).fit(DOCUMENTS).search("apple")]
-        assert alone.index("d8") + 1 == found.ranks["apples", "d8"][0] == 9
-        assert found.ranks["apples", "d8"][1:] == [None] * 3
-        assert found.lost_at["apples", "d8"] == "retriever"
-        assert [one["name"] for one in found.metrics["attribution"]["stages"]] == ["retriever", "stages.0 threshold"]
-    table = pq.read_table(write_run(found, tmp_path / "run") / "per_query.parquet").to_pylist()
-    assert names == [one["name"] for one in table[0]["stages"]]
-    assert {len(one["ranks"]) for row in table for one in row["expected"] if one["ranks"]} == {len(names)}
+        assert alone.index("d8") + 1 == evaluation.ranks["apples", "d8"][0] == 9
+        assert evaluation.ranks["apples", "d8"][1:] == [None] * 3
+        assert evaluation.lost_at["apples", "d8"] == "retriever"
+        assert [stage["name"] for stage in evaluation.metrics["attribution"]["stages"]] == [
+            "retriever",
+            "stages.0 threshold",
+        ]
+    table = pq.read_table(write_run(evaluation, tmp_path / "run") / "per_query.parquet").to_pylist()
+    assert names == [stage["name"] for stage in table[0]["stages"]]
+    assert {len(document["ranks"]) for row in table for document in row["expected"] if document["ranks"]} == {
+        len(names)
+    }

@@ -29,7 +29,7 @@ def test_recall_and_measures_are_those_of_a_plain_loop(chunked):
     chunker = {"chunker": RecursiveChunker(size=60, unit="characters")} if chunked else {}
     stages = [Rerank(scorer=CallableScorer(letters), budget=3, scores="scorer"), Threshold(top_k=2)]
     evaluation = evaluate(Pipeline(retriever=BM25(), stages=stages, **chunker), dataset, timed=False)
-    found = against_exact(evaluation, 5, seed=1).metrics["against_exact"]
+    against = against_exact(evaluation, 5, seed=1).metrics["against_exact"]
     chosen = np.sort(np.random.default_rng(1).permutation(8)[:5])
     passages = evaluation.pipeline.passages
     shares = []
@@ -39,12 +39,12 @@ def test_recall_and_measures_are_those_of_a_plain_loop(chunked):
             best[owner] = max(best.get(owner, -np.inf), letters([(query.text, text)])[0])
         order = sorted(best, key=lambda position: (-np.float32(best[position]), position))
         ids = evaluation.pipeline.corpus.ids(order)
-        shares.append([np.mean([one in evaluation.run[query.id] for one in ids[:k]]) for k in (1, 10, 100)])
-    assert found["n_queries"] == 5
-    assert 3 >= found["calls_per_query"] > 0
+        shares.append([np.mean([document in evaluation.run[query.id] for document in ids[:k]]) for k in (1, 10, 100)])
+    assert against["n_queries"] == 5
+    assert 3 >= against["calls_per_query"] > 0
     for number, k in enumerate(("1", "10", "100")):
-        assert found["recall"][k]["mean"] == pytest.approx(np.mean(shares, axis=0)[number])
-    assert set(evaluation.metrics["measures"]) == set(found["measures"])
+        assert against["recall"][k]["mean"] == pytest.approx(np.mean(shares, axis=0)[number])
+    assert set(evaluation.metrics["measures"]) == set(against["measures"])
     assert evaluation.metrics.get("against_exact") is None
 
 
@@ -68,10 +68,10 @@ def test_a_pipeline_that_scores_everything_agrees_with_itself(tmp_path):
     )
     store = Store(tmp_path)
     evaluation = evaluate(pipeline, load_dataset(DATA), timed=False, store=store)
-    found = against_exact(evaluation, 100, store=store).metrics["against_exact"]
-    assert {k: one["mean"] for k, one in found["recall"].items()} == {"1": 1.0, "10": 1.0, "100": 1.0}
-    for one in found["measures"].values():
-        assert one["pipeline"] == pytest.approx(one["exact"])
+    against = against_exact(evaluation, 100, store=store).metrics["against_exact"]
+    assert {k: interval["mean"] for k, interval in against["recall"].items()} == {"1": 1.0, "10": 1.0, "100": 1.0}
+    for values in against["measures"].values():
+        assert values["pipeline"] == pytest.approx(values["exact"])
     assert len(asked) == 8 * 12  # every pair once: the second pass is answered by the store
 
 
@@ -90,5 +90,5 @@ def test_what_a_filter_hides_is_not_missed():
     evaluation = evaluate(Pipeline(retriever=BM25(token_pattern="[a-z]+"), stages=stages), dataset, timed=False)
     evaluation = replace(evaluation, run=evaluation.run | {"q": {str(n): 1.0 for n in range(1, 12, 2)}})
     everything = replace(evaluation, run=evaluation.run | {"r": {str(n): 1.0 for n in range(12)}})
-    found = against_exact(everything, 3).metrics["against_exact"]
-    assert {k: one["mean"] for k, one in found["recall"].items()} == {"1": 1.0, "10": 1.0, "100": 1.0}
+    against = against_exact(everything, 3).metrics["against_exact"]
+    assert {k: interval["mean"] for k, interval in against["recall"].items()} == {"1": 1.0, "10": 1.0, "100": 1.0}

@@ -43,11 +43,11 @@ def three_stages(**options):
 
 
 def test_every_fault_is_booked_on_the_stage_that_made_it():
-    found = three_stages().failures
+    faults = three_stages().failures
     assert {("not_in_corpus", None), ("cut_budget", "stages.0 rerank"), ("cut_top_k", "stages.1 threshold")} <= {
-        (one["mode"], one["stage"]) for one in found["apples"]
+        (fault["mode"], fault["stage"]) for fault in faults["apples"]
     }
-    missed = next(one for one in found["pears"] if one["mode"] == "missed")
+    missed = next(fault for fault in faults["pears"] if fault["mode"] == "missed")
     assert {k: missed[k] for k in ("mode", "stage", "documents")} == {
         "mode": "missed",
         "stage": "retriever",
@@ -55,26 +55,26 @@ def test_every_fault_is_booked_on_the_stage_that_made_it():
     }
     # With d9 alone in place nDCG@2 is 1 / (1 + 1/log2(3)): the rest is what d0 would have added.
     assert missed["loss"] == pytest.approx(1 - 1 / (1 + 1 / np.log2(3)))
-    assert "nothing" not in found
+    assert "nothing" not in faults
 
 
 def test_the_modes_in_metrics_are_sums_over_queries_and_the_dearest_comes_first():
     evaluation = three_stages()
     modes = evaluation.metrics["failures"]
-    assert [one["loss"] for one in modes] == sorted((one["loss"] for one in modes), reverse=True)
+    assert [failure["loss"] for failure in modes] == sorted((failure["loss"] for failure in modes), reverse=True)
     for mode in modes:
         entries = [
-            one
+            fault
             for faults in evaluation.failures.values()
-            for one in faults
-            if (one["mode"], one["stage"]) == (mode["mode"], mode["stage"])
+            for fault in faults
+            if (fault["mode"], fault["stage"]) == (mode["mode"], mode["stage"])
         ]
-        assert mode["documents"] == sum(one["documents"] for one in entries)
+        assert mode["documents"] == sum(fault["documents"] for fault in entries)
         assert mode["queries"] == len(entries)
-        assert mode["loss"] == pytest.approx(sum(one["loss"] for one in entries) / 3)
+        assert mode["loss"] == pytest.approx(sum(fault["loss"] for fault in entries) / 3)
         assert mode["share"] == pytest.approx(mode["documents"] / 6)
-        assert all(one["loss"] > 0 for one in mode["worst"])
-    assert len(evaluation.lost_at) == sum(one["documents"] for one in modes if one["mode"] != "low")
+        assert all(query["loss"] > 0 for query in mode["worst"])
+    assert len(evaluation.lost_at) == sum(failure["documents"] for failure in modes if failure["mode"] != "low")
 
 
 @settings(max_examples=30, deadline=None)
@@ -98,17 +98,17 @@ def test_losses_and_value_add_up_to_the_best_possible(name, data):
         for query, row in zip(queries, last.documents, strict=True)
     }
     values = per_query([measure], qrels, run)[name]
-    found = failure_modes(attribution, measure, qrels, values)
+    faults = failure_modes(attribution, measure, qrels, values)
     best = oracle(measure, qrels, attribution.keys)
     for query in queries:
-        lost = sum(one["loss"] for one in found.get(query.id, []))
+        lost = sum(fault["loss"] for fault in faults.get(query.id, []))
         assert best[query.id] == pytest.approx(values[query.id] + lost)
     for (query, document), ranks in attribution.ranks().items():
         row = [q.id for q in queries].index(query)
         for stage, rank in zip(stages, ranks, strict=True):
-            place = tables[stage].documents[row].tolist()
-            known = document != "gone" and int(document[1:]) in place
-            assert rank == (place.index(int(document[1:])) + 1 if known else None)
+            listed = tables[stage].documents[row].tolist()
+            known = document != "gone" and int(document[1:]) in listed
+            assert rank == (listed.index(int(document[1:])) + 1 if known else None)
 
 
 def _table(draw, n):
@@ -122,30 +122,30 @@ def _table(draw, n):
 
 
 def test_what_is_returned_below_others_or_below_the_cutoff_is_ranked_low():
-    found = measured(retriever=BM25(top_k=10), measures=["nDCG@2"]).failures
+    by_query = measured(retriever=BM25(top_k=10), measures=["nDCG@2"]).failures
     # Apples: d0, d1 on top, as good as it gets, but d8 is the ninth, below the cutoff; pears has d9 on top.
-    low = {query: one for query, faults in found.items() for one in faults if one["mode"] == "low"}
-    assert {query: one["documents"] for query, one in low.items()} == {"apples": 1}
+    low = {query: fault for query, faults in by_query.items() for fault in faults if fault["mode"] == "low"}
+    assert {query: fault["documents"] for query, fault in low.items()} == {"apples": 1}
     assert low["apples"]["loss"] == 0
     queries, qrels = [Query("apples", "apple")], {"apples": {"d2": 1, "d1": 1}}
-    found = measured(queries, qrels, retriever=BM25(top_k=10), measures=["nDCG@10"]).failures
-    assert [(one["mode"], one["documents"]) for one in found["apples"]] == [("low", 1)]  # 2 and 3, for 1 and 2
+    by_query = measured(queries, qrels, retriever=BM25(top_k=10), measures=["nDCG@10"]).failures
+    assert [(fault["mode"], fault["documents"]) for fault in by_query["apples"]] == [("low", 1)]  # 2 and 3, for 1 and 2
 
 
 def test_a_measure_of_sets_knows_no_order_only_what_is_not_wanted():
     evaluation = measured(retriever=BM25(top_k=10), measures=["SetP"])
-    found = {
-        query: {(one["mode"], one["documents"]): one["loss"] for one in faults if one["loss"]}
+    losses = {
+        query: {(fault["mode"], fault["documents"]): fault["loss"] for fault in faults if fault["loss"]}
         for query, faults in evaluation.failures.items()
     }
     # Apple is in all but d9; for nothing anything is too much.
-    assert set(found) == {"apples", "pears", "nothing"}
-    assert found["nothing"] == {("unwanted", 0): 1.0}
-    assert found["apples"] == {("unwanted", 0): pytest.approx(1 - 3 / 10)}
-    modes = {one["mode"]: one for one in evaluation.metrics["failures"]}
+    assert set(losses) == {"apples", "pears", "nothing"}
+    assert losses["nothing"] == {("unwanted", 0): 1.0}
+    assert losses["apples"] == {("unwanted", 0): pytest.approx(1 - 3 / 10)}
+    modes = {failure["mode"]: failure for failure in evaluation.metrics["failures"]}
     assert "low" not in modes
     assert words("unwanted", None) == "returned with what is not relevant"
-    assert evaluation.mean("SetP") + sum(one["loss"] for one in modes.values()) == pytest.approx(1)
+    assert evaluation.mean("SetP") + sum(failure["loss"] for failure in modes.values()) == pytest.approx(1)
 
 
 def test_the_run_folder_has_what_every_stage_returned(tmp_path):
@@ -153,29 +153,29 @@ def test_the_run_folder_has_what_every_stage_returned(tmp_path):
     folder = write_run(evaluation, tmp_path / "run")
     rows = {row["query_id"]: row for row in pq.read_table(folder / "per_query.parquet").to_pylist()}
     apples = rows["apples"]
-    assert [one["name"] for one in apples["stages"]] == ["retriever", "stages.0 rerank", "stages.1 threshold"]
-    assert [one["candidates"] for one in apples["stages"]] == [10, 6, 2]
-    assert [len(one["best"]) for one in apples["stages"]] == [10, 6, 2]
+    assert [stage["name"] for stage in apples["stages"]] == ["retriever", "stages.0 rerank", "stages.1 threshold"]
+    assert [stage["candidates"] for stage in apples["stages"]] == [10, 6, 2]
+    assert [len(stage["best"]) for stage in apples["stages"]] == [10, 6, 2]
     last = apples["stages"][-1]["best"]
-    assert [(one["id"], one["score"], one["grade"]) for one in apples["returned"]] == [
-        (one["id"], one["score"], one["grade"]) for one in last
+    assert [(hit["id"], hit["score"], hit["grade"]) for hit in apples["returned"]] == [
+        (hit["id"], hit["score"], hit["grade"]) for hit in last
     ]
-    first = {one["id"]: rank for rank, one in enumerate(apples["stages"][0]["best"], 1)}
+    first = {hit["id"]: rank for rank, hit in enumerate(apples["stages"][0]["best"], 1)}
     for document in apples["expected"]:
         assert document["ranks"][0] == first.get(document["id"])
         assert document["ranks"][-1] == document["rank"]
-    assert all(one["passage"].startswith("apple") for one in apples["stages"][0]["best"])
+    assert all(hit["passage"].startswith("apple") for hit in apples["stages"][0]["best"])
     assert evaluation.failures["apples"] == apples["failures"]
     assert rows["nothing"]["failures"] == []
 
 
 def test_a_document_that_does_not_count_is_in_no_list():
     queries, qrels = [Query("d3", "apple")], {"d3": {"d3": 1, "d5": 1}}
-    found = measured(queries, qrels, retriever=BM25(top_k=10), measures=["nDCG@2"], ignore=True)
-    (stage,) = found.stages
+    evaluation = measured(queries, qrels, retriever=BM25(top_k=10), measures=["nDCG@2"], ignore=True)
+    (stage,) = evaluation.stages
     assert stage.counts.tolist() == [9]
     assert 3 not in stage.best.documents
-    assert found.ranks == {("d3", "d5"): [5]}  # the sixth, less the one left out
+    assert evaluation.ranks == {("d3", "d5"): [5]}  # the sixth, less the one left out
 
 
 def test_markdown_lists_the_modes_and_the_queries_they_cost_most(tmp_path):
@@ -183,7 +183,7 @@ def test_markdown_lists_the_modes_and_the_queries_they_cost_most(tmp_path):
     text = as_markdown(write_run(evaluation, tmp_path / "run"))
     lines = text[text.index("| failure mode ") :].splitlines()
     modes = evaluation.metrics["failures"]
-    assert [words(one["mode"], one["stage"]) for one in modes] == [
+    assert [words(failure["mode"], failure["stage"]) for failure in modes] == [
         line.split(" | ")[0].removeprefix("| ") for line in lines[2 : 2 + len(modes)]
     ]
     assert "| missed by the first stage, retriever | 1 | 16.7% | 0.1290 | retriever.top_k | pears (0.39) |" in lines
@@ -211,8 +211,9 @@ def modes_of(*stages, top_k=10):
         queries, qrels, retriever=BM25(k1=0.9, b=0.4, top_k=top_k), stages=list(stages), measures=["nDCG@10"]
     )
     return {
-        (one["mode"], one["stage"]): (one["documents"], one["setting"]) for one in evaluation.metrics["failures"]
-    }  # fmt: skip
+        (failure["mode"], failure["stage"]): (failure["documents"], failure["setting"])
+        for failure in evaluation.metrics["failures"]
+    }
 
 
 def test_threshold_budget_and_top_k_are_different_faults_with_a_setting_each():
@@ -233,9 +234,9 @@ def test_threshold_budget_and_top_k_are_different_faults_with_a_setting_each():
 
 
 def test_what_a_reranker_never_scored_is_cut_by_its_budget():
-    found = modes_of(Rerank(scorer=CountingScorer(), budget=6, top_k=5, scores="scorer"))
-    assert found["cut_budget", "stages.0 rerank"] == (3, "stages.0.budget")
-    assert found["cut_top_k", "stages.0 rerank"] == (1, "stages.0.top_k")
+    cut = modes_of(Rerank(scorer=CountingScorer(), budget=6, top_k=5, scores="scorer"))
+    assert cut["cut_budget", "stages.0 rerank"] == (3, "stages.0.budget")
+    assert cut["cut_top_k", "stages.0 rerank"] == (1, "stages.0.top_k")
     assert modes_of(Rerank(scorer=CountingScorer(), budget=6, scores="scorer"))["cut_budget", "stages.0 rerank"][0] == 3
 
 
@@ -268,8 +269,8 @@ def test_what_passes_and_is_among_the_first_is_what_a_filter_keeps(filter):
 
 def test_a_measure_that_looks_below_every_list_says_so():
     def notes(measures, **options):
-        found = measured(measures=measures, **options).metrics["notes"]
-        return [note for note in found if "longest" in note]
+        all_notes = measured(measures=measures, **options).metrics["notes"]
+        return [note for note in all_notes if "longest" in note]
 
     assert notes(["nDCG@4", "R@100", "P@5"], retriever=BM25(top_k=4)) == [
         "the longest list has 4 documents, so R@100, P@5 look no further than that: what is below was never returned"

@@ -45,7 +45,7 @@ def test_curves_are_those_of_all_thresholds(pairs: list[tuple[float, bool]], lev
     np.testing.assert_allclose(np.stack([curve.recall, curve.precision, kept], axis=1), tried)
     assert curve.thresholds.tolist() == sorted(set(values.tolist()), reverse=True)
     assert curve.area == pytest.approx(average_precision_score(relevant, values))
-    enough = next(one for one in tried if one[0] >= level)
+    enough = next(point for point in tried if point[0] >= level)
     assert curve.precision[curve.at_recall(level)] == pytest.approx(enough[1])
 
 
@@ -55,10 +55,12 @@ def test_calibration_error_is_that_of_ten_bins(pairs: list[tuple[float, bool]]) 
     bins: dict[int, list[tuple[float, bool]]] = {}
     for value, hit in zip(values.tolist(), relevant.tolist(), strict=True):
         bins.setdefault(min(int(np.float32(value) * np.float32(10)), 9), []).append((value, hit))
-    expected = sum(abs(sum(v for v, _ in one) - sum(h for _, h in one)) for one in bins.values()) / len(values)
-    error, found = calibration_error(values, relevant)
+    expected = sum(
+        abs(sum(v for v, _ in pairs_of_bin) - sum(h for _, h in pairs_of_bin)) for pairs_of_bin in bins.values()
+    ) / len(values)
+    error, table = calibration_error(values, relevant)
     assert expected == pytest.approx(error, abs=1e-6)
-    assert [len(bins[number]) for number in sorted(bins)] == [one["pairs"] for one in found]
+    assert [len(bins[number]) for number in sorted(bins)] == [row["pairs"] for row in table]
 
 
 WORDS = [f"word{number}" for number in range(12)]
@@ -86,7 +88,7 @@ def evaluation(dataset: Dataset) -> Evaluation:
 
 
 def test_what_a_filter_did_counted_one_by_one(dataset: Dataset, evaluation: Evaluation) -> None:
-    (found,) = evaluation.metrics["filters"]
+    (entry,) = evaluation.metrics["filters"]
     batch = QueryBatch(dataset.split("test").queries, trace={})
     evaluation.pipeline.run(batch)
     ids = list(dataset.corpus.ids())
@@ -96,65 +98,65 @@ def test_what_a_filter_did_counted_one_by_one(dataset: Dataset, evaluation: Eval
         given_ = batch.trace["retriever"]
         (filter_,) = evaluation.pipeline.stages
         values = filter_.values(batch, given_)
-        for column, place in enumerate(given_.documents[row].tolist()):
-            if place >= 0:
-                grade = dataset.split("test").qrels[query.id].get(ids[place])
-                pairs.append((values[row, column], grade, place in left, query.id))
+        for column, position in enumerate(given_.documents[row].tolist()):
+            if position >= 0:
+                grade = dataset.split("test").qrels[query.id].get(ids[position])
+                pairs.append((values[row, column], grade, position in left, query.id))
     relevant = np.array([bool(grade) for _, grade, _, _ in pairs])
     kept = np.array([passed for _, _, passed, _ in pairs])
     probabilities = np.array([value for value, *_ in pairs])
     assert relevant.any()
     assert kept.any()
     assert not kept.all()
-    assert (len(pairs), relevant.sum()) == (found["pairs"], found["relevant"])
-    assert np.mean([grade is not None for _, grade, _, _ in pairs]) == pytest.approx(found["judged"])
-    assert 1 - kept.mean() == pytest.approx(found["removed"])
-    assert kept[relevant].mean() == pytest.approx(found["recall"])
-    assert relevant[kept].mean() == pytest.approx(found["precision"])
-    assert average_precision_score(relevant, probabilities) == pytest.approx(found["curve"]["pr_auc"])
-    assert brier_score_loss(relevant, probabilities) == pytest.approx(found["brier"])
+    assert (len(pairs), relevant.sum()) == (entry["pairs"], entry["relevant"])
+    assert np.mean([grade is not None for _, grade, _, _ in pairs]) == pytest.approx(entry["judged"])
+    assert 1 - kept.mean() == pytest.approx(entry["removed"])
+    assert kept[relevant].mean() == pytest.approx(entry["recall"])
+    assert relevant[kept].mean() == pytest.approx(entry["precision"])
+    assert average_precision_score(relevant, probabilities) == pytest.approx(entry["curve"]["pr_auc"])
+    assert brier_score_loss(relevant, probabilities) == pytest.approx(entry["brier"])
     answered = {id for _, _, passed, id in pairs if passed}
-    assert 1 - len(answered) / len(batch) == pytest.approx(found["empty"])
-    assert found["unanswerable"] == {"queries": 2, "empty": 1 - len(answered & {"null", "unheard"}) / 2}
-    assert len(batch) == sum(one["queries"] for one in found["kept"])
-    for what, hit in (("lost", True), ("cut", False)):
-        scores = [one["score"] for one in found["examples"][what]]
+    assert 1 - len(answered) / len(batch) == pytest.approx(entry["empty"])
+    assert entry["unanswerable"] == {"queries": 2, "empty": 1 - len(answered & {"null", "unheard"}) / 2}
+    assert len(batch) == sum(bar["queries"] for bar in entry["kept"])
+    for outcome, hit in (("lost", True), ("cut", False)):
+        scores = [example["score"] for example in entry["examples"][outcome]]
         assert sorted(scores, reverse=True) == scores
-        assert all((one["grade"] or 0) > 0 for one in found["examples"][what]) is hit or not scores
-    json.dumps(found, allow_nan=False)
+        assert all((example["grade"] or 0) > 0 for example in entry["examples"][outcome]) is hit or not scores
+    json.dumps(entry, allow_nan=False)
 
 
 def test_nothing_for_a_question_without_an_answer_counts_one(evaluation: Evaluation) -> None:
     for measure in ("SetP", "SetR", "SetF"):
         assert evaluation.values[measure]["unheard"] == 1.0
     assert evaluation.values["nDCG@10"]["unheard"] == 0.0
-    returned = {id for id, found in evaluation.run.items() if found}
+    returned = {id for id, documents in evaluation.run.items() if documents}
     assert float("null" not in returned) == evaluation.values["SetF"]["null"]
 
 
 def test_a_filter_that_keeps_all_or_nothing(dataset: Dataset) -> None:
     for least, removed, precision in ((-1.0, 0.0, True), (1e9, 1.0, False)):
         pipeline = Pipeline(retriever=BM25(), stages=[Threshold(min_score=least)])
-        (found,) = evaluate(pipeline, dataset, measures=["SetF"], timed=False).metrics["filters"]
-        assert removed == found["removed"]
-        assert (found["precision"] is not None) is precision
-        assert "ece" not in found
-        assert found["calibration"] is None
+        (entry,) = evaluate(pipeline, dataset, measures=["SetF"], timed=False).metrics["filters"]
+        assert removed == entry["removed"]
+        assert (entry["precision"] is not None) is precision
+        assert "ece" not in entry
+        assert entry["calibration"] is None
 
 
 def test_the_report_shows_it(evaluation: Evaluation, tmp_path: Path) -> None:
     html = (write_run(evaluation, tmp_path / "run") / "report.html").read_text(encoding="utf-8")
-    (found,) = evaluation.metrics["filters"]
+    (entry,) = evaluation.metrics["filters"]
     for wanted in ("What the filter keeps", "Precision and recall", "Reliability", "Results kept per query", "Lost"):
         assert wanted in html
-    assert f"{found['curve']['pr_auc']:.3f}" in html
+    assert f"{entry['curve']['pr_auc']:.3f}" in html
     assert 'href="#filters"' in html
     figures = check_figures(html)
     curve, threshold = figures["plot-curve-1"]["data"]  # one curve: platt moves no query against another
-    assert found["curve"]["points"] == [list(point) for point in zip(curve["x"], curve["y"], strict=True)]
-    assert [found["recall"], found["precision"]] == [threshold["x"][0], threshold["y"][0]]
+    assert entry["curve"]["points"] == [list(point) for point in zip(curve["x"], curve["y"], strict=True)]
+    assert [entry["recall"], entry["precision"]] == [threshold["x"][0], threshold["y"][0]]
     assert (np.diff(curve["x"]) >= 0).all()
-    assert len(found["reliability"]) == len(figures["plot-reliability-1"]["data"][1]["x"])
+    assert len(entry["reliability"]) == len(figures["plot-reliability-1"]["data"][1]["x"])
 
 
 def test_without_filters_the_report_has_no_such_section(tmp_path: Path) -> None:
@@ -177,8 +179,11 @@ def test_relevant_documents_of_some_queries_are_taken_out(dataset: Dataset) -> N
         nothing = [id for id, judged in split.qrels.items() if not any(judged.values())]
         assert len(nothing) >= len(split.queries) // 2
         for id, judged in split.qrels.items():
-            assert {one: grade for one, grade in before.qrels[id].items() if one in left} == judged
-    assert gone == {id for split in dataset.splits.values() for one in split.qrels.values() for id in one} - left
+            assert {document: grade for document, grade in before.qrels[id].items() if document in left} == judged
+    assert (
+        gone
+        == {id for split in dataset.splits.values() for judgments in split.qrels.values() for id in judgments} - left
+    )
     assert without.corpus.ids() == without_answers(dataset, 0.5, seed=3).corpus.ids()
     assert without.corpus.ids() != without_answers(dataset, 0.5, seed=4).corpus.ids()
 

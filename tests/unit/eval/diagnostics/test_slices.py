@@ -21,17 +21,17 @@ QRELS = {"a": {"x": 1}, "b": {"x": 1, "y": 1, "z": 0}, "c": {}, "d": {f"d{n}": 1
 
 def test_every_way_to_divide_and_its_means():
     table = np.array([[1.0, 0.1], [0.5, 0.2], [0.0, 0.3], [0.25, 0.4]])
-    found = {one.by: one.kinds for one in slices_of(Split(QUERIES, QRELS), ["P@1", "AP"], table)}
+    slices = {slice_.by: slice_.kinds for slice_ in slices_of(Split(QUERIES, QRELS), ["P@1", "AP"], table)}
     # Neither the id, which names a query, nor a list.
-    assert list(found) == ["metadata category", "metadata n", "relevant documents", "words in the query"]
-    assert [(one.kind, one.n_queries) for one in found["metadata category"]] == [("long", 1), ("short", 2)]
-    assert found["metadata category"][1].measures["P@1"].mean == 0.75
-    assert found["metadata category"][0].measures["P@1"].ci95 is None
-    assert [one.kind for one in found["metadata n"]] == ["1", "2"]
-    low, high = found["metadata category"][1].measures["AP"].ci95
+    assert list(slices) == ["metadata category", "metadata n", "relevant documents", "words in the query"]
+    assert [(part.kind, part.n_queries) for part in slices["metadata category"]] == [("long", 1), ("short", 2)]
+    assert slices["metadata category"][1].measures["P@1"].mean == 0.75
+    assert slices["metadata category"][0].measures["P@1"].ci95 is None
+    assert [part.kind for part in slices["metadata n"]] == ["1", "2"]
+    low, high = slices["metadata category"][1].measures["AP"].ci95
     assert 0.1 <= low <= 0.15 <= high <= 0.2
-    assert [one.kind for one in found["relevant documents"]] == ["none", "1", "2 to 5", "more than 5"]
-    assert [(one.kind, one.n_queries) for one in found["words in the query"]] == [
+    assert [part.kind for part in slices["relevant documents"]] == ["none", "1", "2 to 5", "more than 5"]
+    assert [(part.kind, part.n_queries) for part in slices["words in the query"]] == [
         ("1 to 3", 2),
         ("4 to 8", 1),
         ("more than 20", 1),
@@ -41,7 +41,7 @@ def test_every_way_to_divide_and_its_means():
 def test_numbers_are_in_their_order():
     queries = [Query(f"q{n}", "one", metadata={"k": kind}) for n, kind in enumerate([10, 9, "nan", "b", 10, 9, 2, 2.5])]
     (by, *_) = slices_of(Split(queries + queries, {}), ["AP"], np.zeros((16, 1)))
-    assert [one.kind for one in by.kinds] == ["2", "2.5", "9", "10", "b", "nan"]
+    assert [part.kind for part in by.kinds] == ["2", "2.5", "9", "10", "b", "nan"]
 
 
 def test_queries_that_are_all_alike_are_not_divided():
@@ -52,11 +52,11 @@ def test_queries_that_are_all_alike_are_not_divided():
 def test_they_are_in_the_run_and_its_report(tmp_path):
     documents = [Document("x", "one two"), Document("y", "three")]
     dataset = Dataset("d", Corpus.from_documents(documents), {"test": Split(QUERIES[:3], QRELS)})
-    found = evaluate(Pipeline(retriever=BM25()), dataset, measures=["nDCG@10"], timed=False)
-    kinds = found.metrics["slices"][0]["kinds"]
-    assert {one["kind"]: one["measures"]["nDCG@10"]["mean"] for one in kinds} == {
+    evaluation = evaluate(Pipeline(retriever=BM25()), dataset, measures=["nDCG@10"], timed=False)
+    kinds = evaluation.metrics["slices"][0]["kinds"]
+    assert {part["kind"]: part["measures"]["nDCG@10"]["mean"] for part in kinds} == {
         "long": 0.0,
-        "short": (found.values["nDCG@10"]["a"] + found.values["nDCG@10"]["b"]) / 2,
+        "short": (evaluation.values["nDCG@10"]["a"] + evaluation.values["nDCG@10"]["b"]) / 2,
     }
-    page = (write_run(found, tmp_path / "run") / "report.html").read_text()
+    page = (write_run(evaluation, tmp_path / "run") / "report.html").read_text()
     assert "By metadata category" in page

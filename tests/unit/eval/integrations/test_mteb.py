@@ -79,9 +79,11 @@ def test_what_mteb_hands_over(mteb) -> None:
     fitted = search.pipeline.passages
     search.index(corpus)
     assert fitted is search.pipeline.passages  # the same corpus again
-    found = search.search(table(id=["q", "r"], text=["apple", "nothing here"]), top_k=1, hf_split="test", num_proc=None)
-    assert (1, 0) == (len(found["q"]), len(found["r"]))
-    assert {"a", "b"} >= set(found["q"])
+    results = search.search(
+        table(id=["q", "r"], text=["apple", "nothing here"]), top_k=1, hf_split="test", num_proc=None
+    )
+    assert (1, 0) == (len(results["q"]), len(results["r"]))
+    assert {"a", "b"} >= set(results["q"])
     only = search.search(table(id=["q", "r"], text=["apple", "cherries"]), top_k=9, top_ranked={"q": ["b", "c"]})
     assert {id: list(scores) for id, scores in only.items()} == {"q": ["b"], "r": []}
 
@@ -89,8 +91,8 @@ def test_what_mteb_hands_over(mteb) -> None:
 def test_instructions_and_conversations() -> None:
     search = PipelineSearch(Pipeline.from_config(BM25))
     search.index(table(id=["a", "b"], text=["apple tart", "pear cake"]))
-    found = search.search(table(id=["q"], text=["sweets"], instruction=["of pears"]), top_k=5)
-    assert list(found["q"]) == ["b"]
+    results = search.search(table(id=["q"], text=["sweets"], instruction=["of pears"]), top_k=5)
+    assert list(results["q"]) == ["b"]
     spoken = [[{"role": "user", "content": "a pear"}, {"role": "assistant", "content": "yes?"}]]
     assert list(search.search(table(id=["q"], text=spoken), top_k=5)["q"]) == ["b"]
     assert list(search.search(table(id=["q"], text=[["hello", "an apple"]]), top_k=5)["q"]) == ["a"]

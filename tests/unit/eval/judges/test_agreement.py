@@ -19,25 +19,25 @@ def both(pairs):
     return ({str(n): a for n, (a, _) in enumerate(pairs)}, {str(n): b for n, (_, b) in enumerate(pairs)})
 
 
-def theirs(one, other):
+def theirs(labels, other):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return cohen_kappa_score(one, other)
+        return cohen_kappa_score(labels, other)
 
 
 @given(PAIRS)
 def test_it_is_what_sklearn_counts(pairs):
-    found = agreement(*both(pairs))
-    one, other = zip(*pairs, strict=True)
-    assert np.mean(np.array(one) == np.array(other)) == pytest.approx(found["percent"]["mean"])
-    expected = theirs(one, other)
+    agreed = agreement(*both(pairs))
+    labels, other = zip(*pairs, strict=True)
+    assert np.mean(np.array(labels) == np.array(other)) == pytest.approx(agreed["percent"]["mean"])
+    expected = theirs(labels, other)
     if np.isnan(expected):
-        assert found["kappa"] is None
+        assert agreed["kappa"] is None
     else:
-        assert expected == pytest.approx(found["kappa"]["mean"], abs=1e-12)
-        assert -1 <= found["kappa"]["mean"] <= 1
+        assert expected == pytest.approx(agreed["kappa"]["mean"], abs=1e-12)
+        assert -1 <= agreed["kappa"]["mean"] <= 1
         back = agreement(*reversed(both(pairs)))
-        assert back["kappa"]["mean"] == pytest.approx(found["kappa"]["mean"])
+        assert back["kappa"]["mean"] == pytest.approx(agreed["kappa"]["mean"])
 
 
 def test_golden_values():
@@ -50,19 +50,19 @@ def test_golden_values():
 
 def test_the_interval_is_that_of_drawing_pairs_again():
     random = np.random.default_rng(3)
-    one = random.integers(0, 2, 80)
-    other = np.where(random.random(80) < 0.8, one, 1 - one)
-    found = agreement(*both(list(zip(one, other, strict=True))))
+    labels = random.integers(0, 2, 80)
+    other = np.where(random.random(80) < 0.8, labels, 1 - labels)
+    agreed = agreement(*both(list(zip(labels, other, strict=True))))
     drawn = random.integers(0, 80, (2000, 80))
-    kappas = [theirs(one[rows], other[rows]) for rows in drawn]
-    shares = [(one[rows] == other[rows]).mean() for rows in drawn]
-    assert np.quantile(kappas, [0.025, 0.975]) == pytest.approx(found["kappa"]["ci95"], abs=0.03)
-    assert np.quantile(shares, [0.025, 0.975]) == pytest.approx(found["percent"]["ci95"], abs=0.02)
+    kappas = [theirs(labels[rows], other[rows]) for rows in drawn]
+    shares = [(labels[rows] == other[rows]).mean() for rows in drawn]
+    assert np.quantile(kappas, [0.025, 0.975]) == pytest.approx(agreed["kappa"]["ci95"], abs=0.03)
+    assert np.quantile(shares, [0.025, 0.975]) == pytest.approx(agreed["percent"]["ci95"], abs=0.02)
 
 
 def test_only_what_both_have_labeled_counts():
-    found = agreement({"a": True, "b": False, "c": True}, {"b": False, "c": False, "d": True})
-    assert (2, 0.5) == (found["n"], found["percent"]["mean"])
+    agreed = agreement({"a": True, "b": False, "c": True}, {"b": False, "c": False, "d": True})
+    assert (2, 0.5) == (agreed["n"], agreed["percent"]["mean"])
     assert agreement({"a": True}, {"b": True}) == {"n": 0, "percent": None, "kappa": None}
     alone = agreement({"a": True}, {"a": True})
     assert ({"mean": 1.0, "ci95": None}, None) == (alone["percent"], alone["kappa"])

@@ -35,7 +35,7 @@ def by_words(request, number):
     """Each sentence a claim; supported when the text has all its words, contradicted when it has 'not'."""
     text = asked(request)
     if "Split the answer" in text:
-        claims = [one.strip() for one in between(text, "answer").split(".") if one.strip()]
+        claims = [sentence.strip() for sentence in between(text, "answer").split(".") if sentence.strip()]
         return {"body": f"```json\n{json.dumps(claims)}\n```"}
     if "numbered claims" not in text:
         return answered(request, number)
@@ -62,14 +62,14 @@ def test_claims_are_verified_against_the_passages_and_references_against_the_ans
     with chat_server(by_words) as server:
         given = ClaimJudge(model=model(server, price_input=1e6, price_output=2e6)).judge(CASES)
         assert len(server.requests) == 8  # four texts to split, four to verify
-    one, other = given.judged
-    assert [(claim.text, claim.verdict, claim.of_reference) for claim in one.claims] == [
+    first, other = given.judged
+    assert [(claim.text, claim.verdict, claim.of_reference) for claim in first.claims] == [
         ("Cats sleep", "supported", False),
         ("Cats fly", "not there", False),
         ("Cats do not sleep", "contradicted", False),
         ("sleep", "supported", True),  # of the reference that is covered best
     ]
-    assert (1 / 3, 1.0, "") == (one.faithfulness, one.correctness, one.problem)
+    assert (1 / 3, 1.0, "") == (first.faithfulness, first.correctness, first.problem)
     assert (1.0, None, "") == (other.faithfulness, other.correctness, other.problem)
     assert (8, 96, 8 * (7 * 1.0 + 5 * 2.0)) == (given.costs.llm_calls, given.costs.llm_tokens, given.costs.money)
 
@@ -101,25 +101,25 @@ REPLIES = {
 @pytest.mark.parametrize(("claims", "verdicts", "why"), REPLIES.values(), ids=REPLIES)
 def test_what_cannot_be_read_is_counted_and_not_guessed(claims, verdicts, why):
     chat = FakeListChatModel(responses=[claims, verdicts or "x"])
-    (one,) = ClaimJudge(model=LangChainSummarizer(chat, max_output=9000)).judge([CASES[1]]).judged
-    assert (None, why) == (one.faithfulness, one.problem)
-    assert {"unreadable"} >= {claim.verdict for claim in one.claims}
+    (judgment,) = ClaimJudge(model=LangChainSummarizer(chat, max_output=9000)).judge([CASES[1]]).judged
+    assert (None, why) == (judgment.faithfulness, judgment.problem)
+    assert {"unreadable"} >= {claim.verdict for claim in judgment.claims}
 
 
 def test_a_claim_without_a_verdict_is_in_no_share():
     chat = FakeListChatModel(responses=['["a", "b\\ud800 c", "", "d"]', '{"1": "SUPPORTED", "2": 7, "3": "not-there"}'])
-    (one,) = ClaimJudge(model=LangChainSummarizer(chat)).judge([CASES[1]]).judged
+    (judgment,) = ClaimJudge(model=LangChainSummarizer(chat)).judge([CASES[1]]).judged
     assert (["a", "b? c", "d"], ["supported", "unreadable", "not there"]) == (
-        [claim.text for claim in one.claims],
-        [claim.verdict for claim in one.claims],
+        [claim.text for claim in judgment.claims],
+        [claim.verdict for claim in judgment.claims],
     )
-    assert (0.5, "") == (one.faithfulness, one.problem)
+    assert (0.5, "") == (judgment.faithfulness, judgment.problem)
 
 
 def test_a_model_that_fails_for_an_answer_says_why_and_one_that_cannot_work_stops():
     with chat_server(lambda request, number: {"refusal": "no"}) as server:
-        (one,) = ClaimJudge(model=model(server)).judge([CASES[1]]).judged
-        assert one.problem == "it refused: no"
+        (judgment,) = ClaimJudge(model=model(server)).judge([CASES[1]]).judged
+        assert judgment.problem == "it refused: no"
     with chat_server(lambda request, number: {"status": 403}) as server, pytest.raises(ModelError, match="may not use"):
         ClaimJudge(model=model(server)).judge(CASES)
 
@@ -145,24 +145,30 @@ def test_an_evaluation_has_its_answers_judged(tmp_path):
     labels = {"q0": True, "q1": False, "q3": False, "q5": True}
     with chat_server(by_words) as server:
         judge = ClaimJudge(model=model(server, price_input=1.0, price_output=1.0))
-        found = run(server, [judge, judge], store=Store(tmp_path / "store"), labels=labels)
+        evaluation = run(server, [judge, judge], store=Store(tmp_path / "store"), labels=labels)
         before = len(server.requests)
         again = run(server, [judge, judge], store=Store(tmp_path / "store"), labels=labels)
         assert before + 1 == len(server.requests)  # the refusal of the writer
-    metrics = found.metrics["answers"]
-    for what in ("judges", "agreement", "costs"):
-        assert metrics[what] == again.metrics["answers"][what]
-    one, other = metrics["judges"]
-    assert (("claims", 0), ("claims 2", 1)) == ((one["name"], one["repetition"]), (other["name"], other["repetition"]))
+    metrics = evaluation.metrics["answers"]
+    for part in ("judges", "agreement", "costs"):
+        assert metrics[part] == again.metrics["answers"][part]
+    first, other = metrics["judges"]
+    assert (("claims", 0), ("claims 2", 1)) == (
+        (first["name"], first["repetition"]),
+        (other["name"], other["repetition"]),
+    )
     # Said: on the warm stove; the postman; stove and whiskers; no. Abstained: do fish fly. Failed: warm.
-    assert (4, {"supported": 2, "contradicted": 0, "not_there": 2, "unreadable": 0}) == (one["n_judged"], one["claims"])
-    values = {name: list(of.values()) for name, of in found.answers.items()}
+    assert (4, {"supported": 2, "contradicted": 0, "not_there": 2, "unreadable": 0}) == (
+        first["n_judged"],
+        first["claims"],
+    )
+    values = {name: list(of.values()) for name, of in evaluation.answers.items()}
     assert values["faithfulness (claims)"] == [1.0, 1.0, None, 0.0, 0.0, None]
     # No reference for q4; right to abstain in q2, wrong to answer in q3; nothing in q5.
     assert values["correctness (claims)"] == [1.0, 1.0, 1.0, 0.0, None, 0.0]
-    assert {k: v for k, v in one["measures"]["faithfulness"].items() if k != "ci95"} == {"mean": 0.5, "n_queries": 4}
-    assert (14, 168) == (one["costs"]["llm_calls"], one["costs"]["llm_tokens"])
-    assert 168e-6 == pytest.approx(one["costs"]["money"])
+    assert {k: v for k, v in first["measures"]["faithfulness"].items() if k != "ci95"} == {"mean": 0.5, "n_queries": 4}
+    assert (14, 168) == (first["costs"]["llm_calls"], first["costs"]["llm_tokens"])
+    assert 168e-6 == pytest.approx(first["costs"]["money"])
     pairs = {tuple(pair["between"]): pair for pair in metrics["agreement"]}
     assert list(pairs) == [("claims", "claims 2"), ("claims", "labels"), ("claims 2", "labels")]
     assert tuple(
@@ -176,7 +182,7 @@ def test_an_evaluation_has_its_answers_judged(tmp_path):
     text = "\n".join(answer_lines(metrics))
     assert "judge claims: 4 answers, 14 calls, 168 tokens, cost 0.000168; claims: 2 supported" in text
     assert "agreement of claims and labels: 66.7% of 3 answers, Cohen's kappa 0.4000 (" in text
-    folder = write_run(found, tmp_path / "run")
+    folder = write_run(evaluation, tmp_path / "run")
     rows = {row["query_id"]: row for row in pq.read_table(folder / "per_query.parquet").to_pylist()}
     assert rows["q0"]["answer"]["claims"][0] == {
         "judge": "claims",
@@ -198,21 +204,23 @@ def test_an_evaluation_has_its_answers_judged(tmp_path):
 def test_two_judges_that_differ_are_compared():
     with chat_server(by_words) as server:
         strict, mild = ClaimJudge(model=model(server)), ClaimJudge(model=model(server), passing=0.0)
-        found = run(server, [strict, mild])
-    (pair,) = found.metrics["answers"]["agreement"]
+        evaluation = run(server, [strict, mild])
+    (pair,) = evaluation.metrics["answers"]["agreement"]
     assert (4, 0.5, 0.0) == (pair["n"], pair["percent"]["mean"], pair["kappa"]["mean"])
-    assert [one["repetition"] for one in found.metrics["answers"]["judges"]] == [0, 0]
+    assert [judge["repetition"] for judge in evaluation.metrics["answers"]["judges"]] == [0, 0]
 
 
 def test_where_nobody_answers_nothing_is_judged():
     with chat_server(lambda request, number: {"refusal": "no"}) as server:
-        found = run(server, ClaimJudge(model=model(server)), labels={"q0": True})
+        evaluation = run(server, ClaimJudge(model=model(server)), labels={"q0": True})
         assert len(QUERIES) == len(server.requests)
-    (judge,) = found.metrics["answers"]["judges"]
+    (judge,) = evaluation.metrics["answers"]["judges"]
     assert (0, None, 0) == (judge["n_judged"], judge["measures"]["faithfulness"], judge["costs"]["llm_calls"])
-    (pair,) = found.metrics["answers"]["agreement"]
+    (pair,) = evaluation.metrics["answers"]["agreement"]
     assert (0, None) == (pair["n"], pair["kappa"])
-    assert "agreement of claims and labels: no answer was labeled by both" in answer_lines(found.metrics["answers"])
+    assert "agreement of claims and labels: no answer was labeled by both" in answer_lines(
+        evaluation.metrics["answers"]
+    )
 
 
 def test_a_pipeline_without_answers_is_refused_before_any_work():

@@ -66,10 +66,12 @@ REFERENCES = st.lists(TEXTS, min_size=1, max_size=4)
 
 @given(TEXTS, REFERENCES)
 def test_they_are_what_squad_counts(answer, references):
-    assert float(any(normalize_answer(answer) == normalize_answer(one) for one in references)) == exact_match(
-        answer, references
+    assert float(
+        any(normalize_answer(answer) == normalize_answer(reference) for reference in references)
+    ) == exact_match(answer, references)
+    assert max(compute_f1(reference, answer)[0] for reference in references) == pytest.approx(
+        token_f1(answer, references)
     )
-    assert max(compute_f1(one, answer)[0] for one in references) == pytest.approx(token_f1(answer, references))
 
 
 @given(TEXTS, REFERENCES, st.randoms())
@@ -167,7 +169,7 @@ QUERIES = {
 
 
 def dataset(queries=QUERIES):
-    asked_for = [Query(f"q{number}", text, one[0]) for number, (text, one) in enumerate(queries.items())]
+    asked_for = [Query(f"q{number}", text, metadata[0]) for number, (text, metadata) in enumerate(queries.items())]
     qrels = {query.id: queries[query.text][2] for query in asked_for}
     return Dataset("tiny", Corpus.from_documents(DOCUMENTS), {"test": Split(asked_for, qrels)})
 
@@ -185,11 +187,11 @@ def run(server, data, **options):
 
 def test_an_evaluation_measures_answers_and_pays_for_each_once(tmp_path):
     with chat_server(answered) as server:
-        found = run(server, dataset(), store=Store(tmp_path / "store"))
+        evaluation = run(server, dataset(), store=Store(tmp_path / "store"))
         assert len(server.requests) == 6  # none more to time queries
         again = run(server, dataset(), store=Store(tmp_path / "store"))
         assert len(server.requests) == 7  # the refusal is asked for again
-    values = {name: list(of.values()) for name, of in found.answers.items()}
+    values = {name: list(of.values()) for name, of in evaluation.answers.items()}
     assert values["token_recall"] == [1.0, 1.0, 1.0, 0.0, None, 0.0]
     assert values["exact_match"] == [0.0, 1.0, 1.0, 0.0, None, 0.0]
     assert values["token_f1"] == [pytest.approx(0.8), 1.0, 1.0, 0.0, None, 0.0]
@@ -197,7 +199,7 @@ def test_an_evaluation_measures_answers_and_pays_for_each_once(tmp_path):
     assert values["citation_precision"] == [1.0, 0.0, None, None, None, None]
     assert values["abstained"] == [0.0, 0.0, 1.0, 0.0, 0.0, 0.0]
     assert values["abstained_rightly"] == [None, None, 1.0, None, None, None]
-    metrics = found.metrics["answers"]
+    metrics = evaluation.metrics["answers"]
     recall = metrics["measures"]["token_recall"]
     some = np.array([[1.0], [1.0], [1.0], [0.0], [0.0]])
     assert recall == {"mean": 0.6, "ci95": list(interval(some)[0]), "n_queries": 5}
@@ -205,10 +207,10 @@ def test_an_evaluation_measures_answers_and_pays_for_each_once(tmp_path):
     assert (2, 1, 1) == (metrics["citations"], metrics["dropped_citations"], metrics["failed"])
     assert metrics["problems"] == {"it refused: I will not": 1}
     assert metrics["costs"] == {"llm_calls": 6, "llm_tokens": 72, "money": pytest.approx(72e-6)}
-    assert found.metrics["costs"]["llm_tokens"] == 72
-    assert found.answers == again.answers
+    assert evaluation.metrics["costs"]["llm_tokens"] == 72
+    assert evaluation.answers == again.answers
     assert again.metrics["answers"]["costs"] == metrics["costs"]
-    notes = found.metrics["notes"]
+    notes = evaluation.metrics["notes"]
     assert "5 of 6 queries have a reference to compare answers with" in notes
     assert "1 of 6 queries have no answer, because of a problem" in notes
     assert "latencies exclude stages.0 generate: answers are not written again for timing" in notes
@@ -240,36 +242,36 @@ def test_the_run_folder_and_the_report_have_them(tmp_path):
 
 def test_without_references_those_measures_are_left_out_and_it_is_said():
     with chat_server(lambda request, number: {"body": "yes"}) as server:
-        found = run(server, dataset({"cold": QUERIES["cold"]}), timed=False)
-    measures = found.metrics["answers"]["measures"]
+        evaluation = run(server, dataset({"cold": QUERIES["cold"]}), timed=False)
+    measures = evaluation.metrics["answers"]["measures"]
     assert [measures[name] for name in ("token_recall", "token_f1", "exact_match", "citation_precision")] == [None] * 4
     assert measures["lexical_faithfulness"] == {"mean": 0.0, "ci95": None, "n_queries": 1}
-    (note,) = [note for note in found.metrics["notes"] if "reference" in note]
+    (note,) = [note for note in evaluation.metrics["notes"] if "reference" in note]
     assert "token recall, token F1 and exact match are left out" in note
-    assert not any("latencies" in note for note in found.metrics["notes"])
+    assert not any("latencies" in note for note in evaluation.metrics["notes"])
 
 
 def test_an_answer_of_citations_only_says_nothing():
     with chat_server(lambda request, number: {"body": "[1]"}) as server:
-        found = run(server, dataset({"warm": QUERIES["warm"]}), timed=False)
-    values = {name: value for name, of in found.answers.items() for value in of.values()}
+        evaluation = run(server, dataset({"warm": QUERIES["warm"]}), timed=False)
+    values = {name: value for name, of in evaluation.answers.items() for value in of.values()}
     assert {"token_recall": 0.0, "token_f1": 0.0, "exact_match": 0.0, "abstained": 0.0} | dict.fromkeys(
         ("lexical_faithfulness", "citation_precision", "abstained_rightly", "entropy")
     ) == values
 
 
 def test_a_pipeline_that_writes_none_has_none(tmp_path):
-    found = evaluate(Pipeline(retriever=BM25()), dataset(), measures=["AP"], timed=False)
-    assert (None, {}) == (found.metrics["answers"], found.answers)
-    folder = write_run(found, tmp_path / "run")
+    evaluation = evaluate(Pipeline(retriever=BM25()), dataset(), measures=["AP"], timed=False)
+    assert (None, {}) == (evaluation.metrics["answers"], evaluation.answers)
+    folder = write_run(evaluation, tmp_path / "run")
     assert "answer" not in pq.read_schema(folder / "per_query.parquet").names
     assert "Answers</h2>" not in render_report(folder)
 
 
 def test_answers_that_nobody_wants_are_not_written():
     with chat_server(answered) as server:
-        found = run(server, dataset(), answer=False)
-        assert ([], None) == (server.requests, found.metrics["answers"])
+        evaluation = run(server, dataset(), answer=False)
+        assert ([], None) == (server.requests, evaluation.metrics["answers"])
 
 
 def test_hostile_answers_do_no_harm_to_the_report(tmp_path):
@@ -285,8 +287,8 @@ def test_hostile_answers_do_no_harm_to_the_report(tmp_path):
 def test_a_query_without_text_is_not_asked_and_counts_as_not_answered():
     texts = {"": ({"answer": "yes"}, "Never asked.", {"cats": 1}), "cold": QUERIES["cold"]}
     with chat_server(answered) as server:
-        found = run(server, dataset(texts), timed=False)
+        evaluation = run(server, dataset(texts), timed=False)
         assert len(server.requests) == 1
-    assert found.answers["token_f1"] == {"q0": 0.0, "q1": None}
-    assert found.metrics["answers"]["problems"] == {"the query has no text": 1}
-    assert found.metrics["answers"]["costs"] == {"llm_calls": 1, "llm_tokens": 12, "money": pytest.approx(12e-6)}
+    assert evaluation.answers["token_f1"] == {"q0": 0.0, "q1": None}
+    assert evaluation.metrics["answers"]["problems"] == {"the query has no text": 1}
+    assert evaluation.metrics["answers"]["costs"] == {"llm_calls": 1, "llm_tokens": 12, "money": pytest.approx(12e-6)}

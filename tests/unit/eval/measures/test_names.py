@@ -185,7 +185,7 @@ def test_none_fails_whatever_is_judged_and_returned(
     queries: list[tuple[dict[str, int], dict[str, float], bool]],
 ) -> None:
     qrels = {f"q{n}": judged for n, (judged, _, _) in enumerate(queries)}
-    run = {f"q{n}": found for n, (_, found, there) in enumerate(queries) if there}
+    run = {f"q{n}": returned for n, (_, returned, there) in enumerate(queries) if there}
     for name, values in per_query(ALL, qrels, run).items():
         assert list(qrels) == list(values)
         assert all(0 <= value and np.isfinite(value) for value in values.values()), name
@@ -217,7 +217,7 @@ def test_graded_measures_agree_with_gdeval() -> None:
     }
     run = {query: {id: float(s) for id, s in zip(documents, rng.permutation(40), strict=True)} for query in qrels}
     measures = [ir_measures.nDCG(dcg="exp-log2") @ 10, ir_measures.ERR @ 10]
-    ours = per_query(parse_measures([str(one) for one in measures]), qrels, run)
+    ours = per_query(parse_measures([str(measure) for measure in measures]), qrels, run)
     for value in ir_measures.gdeval.iter_calc(measures, qrels, run):
         assert value.value == pytest.approx(ours[str(value.measure)][value.query_id], abs=1e-5)  # it prints so many
 
@@ -233,9 +233,9 @@ def test_high_grades_stay_finite_and_err_refuses_them() -> None:
 def test_runs_that_are_compared_have_the_same_values(tmp_path: Path) -> None:
     (tmp_path / "all.trec").write_text("q Q0 a 1 2 x\nq Q0 d 2 1 x\n", encoding="utf-8")
     names = ["Accuracy", "ERR@10", "nDCG(dcg='exp-log2')@10", "Judged@10"]
-    found = read_run_values(tmp_path / "all.trec", measures=names, qrels={"q": QRELS["q"]})
-    assert found.values["Accuracy"]["q"] == 1.0
-    assert names == list(found.values)
+    run_values = read_run_values(tmp_path / "all.trec", measures=names, qrels={"q": QRELS["q"]})
+    assert run_values.values["Accuracy"]["q"] == 1.0
+    assert names == list(run_values.values)
 
 
 @pytest.mark.parametrize(

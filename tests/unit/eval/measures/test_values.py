@@ -28,7 +28,7 @@ scores = st.dictionaries(ids, st.integers(0, 3).map(float), max_size=12)
 @given(st.lists(st.tuples(grades, scores), min_size=1, max_size=5))
 def test_values_are_those_of_trec_eval_ties_included(queries: list[tuple[dict[str, int], dict[str, float]]]) -> None:
     qrels = {f"q{n}": judged for n, (judged, _) in enumerate(queries)}
-    run = {f"q{n}": found for n, (_, found) in enumerate(queries) if found}
+    run = {f"q{n}": returned for n, (_, returned) in enumerate(queries) if returned}
     reference = pytrec_eval.RelevanceEvaluator(qrels, set(THEIRS.values())).evaluate(run)
     ours = per_query(parse_measures(list(THEIRS)), qrels, run)
     for name, theirs in THEIRS.items():
@@ -49,7 +49,7 @@ def test_a_perfect_ranking_with_one_relevant_document_is_one() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ndcg@10", "unknown measure 'ndcg@10'; did you mean 'nDCG'?"),
+        ("ndcg@10", "unknown measure 'ndcg@10'; did you mean 'nDCG@10'?"),
         ("P@0", "measure 'P@0': the cutoff must be a whole number of at least 1"),
         ("P", "measure 'P': needs a cutoff, such as P@10"),
         ("", "unknown measure ''"),
@@ -64,6 +64,15 @@ def test_bad_names_are_refused(name: str, message: str) -> None:
     assert str(caught.value).startswith(f"measures: {message}")
 
 
+def test_all_bad_names_are_named() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_measures(["ndcg@10", "AP", "Recal@5"])
+    assert [mistake.message.partition(" (valid")[0] for mistake in caught.value.mistakes] == [
+        "unknown measure 'ndcg@10'; did you mean 'nDCG@10'?",
+        "unknown measure 'Recal@5'; did you mean 'Recall@5'?",
+    ]
+
+
 def test_no_name_is_refused_and_repeated_ones_count_once() -> None:
     with pytest.raises(ConfigError, match="name at least one"):
         parse_measures([])
@@ -72,9 +81,9 @@ def test_no_name_is_refused_and_repeated_ones_count_once() -> None:
 
 def test_interval_agrees_with_scipy() -> None:
     values = np.random.default_rng(3).beta(0.5, 0.5, size=(200, 2))
-    found = interval(values, seed=1)
-    assert found is not None
-    for column, (low, high) in enumerate(found):
+    intervals = interval(values, seed=1)
+    assert intervals is not None
+    for column, (low, high) in enumerate(intervals):
         reference = bootstrap(
             (values[:, column],), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(5)
         ).confidence_interval
@@ -107,9 +116,9 @@ def test_negative_grades_are_as_trec_eval_has_them() -> None:
     names = {"nDCG@10": "ndcg_cut_10", "nDCG": "ndcg", "AP": "map", "RR": "recip_rank", "R@5": "recall_5"}
     names |= {"P@5": "P_5", "Rprec": "Rprec", "Bpref": "bpref", "SetP": "set_P"}
     expected = pytrec_eval.RelevanceEvaluator(qrels, set(names.values())).evaluate(run)
-    found = per_query(measures, qrels, run)
+    actual = per_query(measures, qrels, run)
     for ours, theirs in names.items():
-        assert {query: values[theirs] for query, values in expected.items()} == found[ours]
+        assert {query: values[theirs] for query, values in expected.items()} == actual[ours]
 
 
 def test_queries_judged_below_minus_one_only_do_not_crash() -> None:
@@ -119,8 +128,8 @@ def test_queries_judged_below_minus_one_only_do_not_crash() -> None:
         "qrels = {'q': {'a': -2}, 'r': {'a': -3, 'b': -2147483648}, 's': {'a': -1}}\n"
         "run = {query: {'a': 1.0, 'b': 0.5} for query in qrels}\n"
         "for _ in range(100):\n"
-        "    found = per_query(parse_measures(['nDCG@10', 'AP']), qrels, run)\n"
-        "print(found)\n"
+        "    values = per_query(parse_measures(['nDCG@10', 'AP']), qrels, run)\n"
+        "print(values)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     zeros = {"q": 0.0, "r": 0.0, "s": 0.0}

@@ -98,12 +98,12 @@ def test_every_text_of_a_run_is_escaped(tmp_path, evil):
 @pytest.mark.parametrize("evil", ["<img src=x onerror=alert(1)>", "| [x](http://evil) `a` **b**", "# \x1b[2J\u202e"])
 def test_every_text_of_a_comparison_is_escaped(evil):
     values = {"nDCG@10": {f"{evil} {n}": n / 10 for n in range(8)}}
-    found = compare_runs(
+    comparison = compare_runs(
         [RunValues("base", values, notes=[evil]), RunValues(evil, values, dataset=evil)], baseline="base"
     )
-    text = as_markdown(found)
+    text = as_markdown(comparison)
     assert tags(text) <= {"h3", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "ul", "li"}
     assert expected(evil) in shown(text)
-    for page in (text, as_latex(found), render_comparison(found)):
+    for page in (text, as_latex(comparison), render_comparison(comparison)):
         assert not set("\x1b\u202e") & set(page)
-    assert "<img src" not in render_comparison(found)
+    assert "<img src" not in render_comparison(comparison)

@@ -146,29 +146,31 @@ PLOTLY = "79542150855a52c567260e3137095dbe2b744e6d702a5cabe67da246942fba7a"
 
 def packed(html: str, id: str) -> bytes:
     """What a page carries compressed, as its script reads it."""
-    found = re.search(rf'<script type="text/plain" id="{id}">([^<]*)</script>', html)
-    assert found, f"no block '{id}'"
-    return gzip.decompress(base64.b64decode(found[1]))
+    block = re.search(rf'<script type="text/plain" id="{id}">([^<]*)</script>', html)
+    assert block, f"no block '{id}'"
+    return gzip.decompress(base64.b64decode(block[1]))
 
 
 def data_of(html: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(packed(html, "data"))
-    return found
+    data: dict[str, Any] = json.loads(packed(html, "data"))
+    return data
 
 
 def colors(value: Any) -> Any:
     """A figure with colors that Plotly knows in place of the style sheet's."""
     if isinstance(value, dict):
-        return {key: colors(one) for key, one in value.items()}
+        return {key: colors(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [colors(one) for one in value]
+        return [colors(item) for item in value]
     return "#123456" if isinstance(value, str) and re.fullmatch("<[a-z-]+>", value) else value
 
 
 def check_figures(html: str) -> dict[str, Any]:
     """Every figure has a place and is one that Plotly takes; types need no WebGL, colors are the page's."""
     figures: dict[str, Any] = data_of(html)["figures"]
-    places = {one["id"]: one for one in Page(html).all("div") if "plot" in (one.get("class") or "").split()}
+    places = {
+        element["id"]: element for element in Page(html).all("div") if "plot" in (element.get("class") or "").split()
+    }
     assert set(figures) == set(places)
     known = set(re.findall(r"--([a-z-]+):", (TEMPLATES / "report.css").read_text(encoding="utf-8")))
     for id, figure in figures.items():
@@ -207,7 +209,7 @@ def test_filters_are_shown_with_figures(page: Page, html: str) -> None:
     figures = check_figures(html)
     assert sum(figures["plot-kept-1"]["data"][0]["y"]) == 120
     before, curve, dot = figures["plot-curve-1"]["data"]
-    assert [len(one["x"]) for one in (dot, curve, before)] == [1, 20, 20]
+    assert [len(trace["x"]) for trace in (dot, curve, before)] == [1, 20, 20]
     assert (0.941, 0.0871) == (dot["x"][0], dot["y"][0])
     assert len(figures["plot-reliability-1"]["data"][1]["x"]) == 10
     assert "What the filter keeps" in html
@@ -221,8 +223,8 @@ def render_report_of(*filters: dict[str, object]) -> str:
 
 def test_worst_queries_come_first_with_what_came_and_what_should_have(tmp_path: Path) -> None:
     queries = fake_queries(3)
-    for place, query in enumerate(queries):
-        query.update(query=f"question {place}", **dict.fromkeys(MEASURES, 0.5))
+    for index, query in enumerate(queries):
+        query.update(query=f"question {index}", **dict.fromkeys(MEASURES, 0.5))
     queries[2]["nDCG@10"] = 0.1
     queries[1]["AP"] = 0.4
     queries[0]["nDCG@10"] = 1.0
@@ -291,7 +293,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     html = render_report(run)
     page = Page(html)
     assert page.open == []
-    assert sorted((one.get("type") for one in page.all("script")), key=str) == [None, "text/plain", "text/plain"]
+    assert sorted((script.get("type") for script in page.all("script")), key=str) == [None, "text/plain", "text/plain"]
     assert page.all("img") == []
     carried = data_of(html)
     assert "<script>alert(1)</script>" in carried["queries"][0]["text"]
@@ -307,7 +309,7 @@ def test_only_our_script_and_plotly_may_run(html: str) -> None:
     policy = Page(html).all("meta")[1]["content"] or ""
     ours = html[html.rindex("<script>") + len("<script>") : html.rindex("</script>")]
     hashes = [
-        base64.b64encode(hashlib.sha256(one).digest()).decode() for one in (ours.encode(), packed(html, "plotly"))
+        base64.b64encode(hashlib.sha256(script).digest()).decode() for script in (ours.encode(), packed(html, "plotly"))
     ]
     assert f"script-src 'sha256-{hashes[0]}' 'sha256-{hashes[1]}';" in policy
     assert "unsafe-eval" not in policy
@@ -345,7 +347,7 @@ def test_every_query_of_the_table_opens_to_all_stages(html: str) -> None:
     assert [document[3] for document in first["expected"]] == ["lost at stages.0 rerank", "lost at retriever"]
     assert last["expected"][0][2] == [7, 3, 2]
     assert "category: claim" in first["about"]
-    assert len(carried["texts"]) == len({tuple(one) for one in carried["texts"]})
+    assert len(carried["texts"]) == len({tuple(text) for text in carried["texts"]})
 
 
 def test_an_answer_opens_with_its_query() -> None:
@@ -359,11 +361,11 @@ def test_an_answer_opens_with_its_query() -> None:
     }
     rows = [fake_queries(1)[0] | {"answer": answer}, fake_queries(1)[0] | {"answer": None}]
     modes = [("missed", "retriever"), ("cut", "stages.0 rerank")]
-    found, none = query_details(rows, MEASURES, modes)["queries"]
+    opened, none = query_details(rows, MEASURES, modes)["queries"]
     assert none["answer"] is None
-    assert ("Within 30 days [1].", "Cites [1] returns.") == (found["answer"]["text"], found["answer"]["facts"])
-    assert found["answer"]["references"] == ["30 days"]
-    assert found["answer"]["claims"][0][1:] == ("supported", "good", "claims")
+    assert ("Within 30 days [1].", "Cites [1] returns.") == (opened["answer"]["text"], opened["answer"]["facts"])
+    assert opened["answer"]["references"] == ["30 days"]
+    assert opened["answer"]["claims"][0][1:] == ("supported", "good", "claims")
     failed = answer | {"text": "", "problem": "it refused", "citations": [], "claims": []}
     (query,) = query_details([fake_queries(1)[0] | {"answer": failed}], MEASURES, modes)["queries"]
     assert query["answer"]["text"] == "None: it refused"
@@ -378,14 +380,14 @@ def test_failure_modes_are_listed_and_mark_the_rows(page: Page, html: str) -> No
     assert len(rows) == 120
     zero = sum(query["nDCG@10"] == 0 for query in fake_queries())
     assert zero == sum(modes == "0 1" for _, modes in rows)
-    opened = [one["data-n"] for one in page.all("span") if one.get("class") == "opens"]
+    opened = [span["data-n"] for span in page.all("span") if span.get("class") == "opens"]
     assert len(opened) == 20  # five of each mode, and the ten worst
 
 
 def test_the_page_says_first_what_costs_most_and_the_modes_add_up(page: Page, html: str) -> None:
     text, queries = text_of(page), fake_queries()
-    losses = [[one["loss"] for one in query["failures"]] for query in queries]
-    missed, lost = sum(one[0] for one in losses) / 120, sum(map(sum, losses)) / 120
+    losses = [[fault["loss"] for fault in query["failures"]] for query in queries]
+    missed, lost = sum(losses_of_query[0] for losses_of_query in losses) / 120, sum(map(sum, losses)) / 120
     lead = f"Of the {lost:.3f} missing to the best possible, {missed:.3f} is lost to relevant documents missed by the"
     assert text.index(lead) < text.index("Throughput")
     documents = sum(map(len, losses))
@@ -402,9 +404,9 @@ def test_a_document_that_the_corpus_lacks_is_lost_at_no_stage(tmp_path: Path) ->
 
 
 def test_a_single_stage_has_a_table_and_no_figure(tmp_path: Path) -> None:
-    stage = {"name": "retriever", "found": 1, "recall": 0.5, "lost": 1, "oracle": 0.5}
-    found = {"relevant": 2, "measure": MEASURES[0], "stages": [stage], "not_in_corpus": 0}
-    html = render_report(write_fake_run(tmp_path, attribution=found))
+    stage = {"name": "retriever", "left": 1, "recall": 0.5, "lost": 1, "oracle": 0.5}
+    attribution = {"relevant": 2, "measure": MEASURES[0], "stages": [stage], "not_in_corpus": 0}
+    html = render_report(write_fake_run(tmp_path, attribution=attribution))
     assert "plot-recall" not in html
     assert "plot-recall" not in data_of(html)["figures"]
     assert "Relevant documents by stage" in html
@@ -572,3 +574,13 @@ def test_importing_it_loads_no_heavy_library() -> None:
         "import sys, rag.eval.reports.report; print([m for m in ('jinja2', 'plotly', 'pyarrow') if m in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_regions_are_named_unlike_the_section_around_them() -> None:
+    pages = [*TEMPLATES.glob("*.j2"), *(Path(rag.hpo.__file__).parent / "templates").glob("*.j2")]
+    assert len(pages) == 8
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        headings = set(re.findall(r"<h[23][^>]*>([^<{]+)</h", text))
+        regions = re.findall(r'role="region" aria-label="([^"]+)"', text)
+        assert [label for label in regions if label in headings] == [], page.name

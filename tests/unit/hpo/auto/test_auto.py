@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -45,11 +46,11 @@ def judged(dataset) -> Dataset:
 def parts(whole: Split, **shares: float) -> dict[str, Split]:
     order = np.random.default_rng(0).permutation(len(whole.queries))
     edges = np.round(np.cumsum([0.0, *shares.values()]) * len(order)).astype(int)
-    found = {}
+    splits = {}
     for name, first, last in zip(shares, edges[:-1], edges[1:], strict=True):
         queries = [whole.queries[row] for row in sorted(order[first:last].tolist())]
-        found[name] = Split(queries, {query.id: whole.qrels[query.id] for query in queries})
-    return found
+        splits[name] = Split(queries, {query.id: whole.qrels[query.id] for query in queries})
+    return splits
 
 
 def test_the_space_begins_with_the_pipeline(judged):
@@ -58,7 +59,7 @@ def test_the_space_begins_with_the_pipeline(judged):
     built = space.pipeline(space.start)
     assert built.spec.to_config() == Pipeline.from_config(HYBRID).spec.to_config()
     assert {"feedback", "learned_rank", "retriever.fusion", "retriever.weights.1", "retriever.retrievers.0.k1"} <= {
-        one.name for one in space.parameters
+        parameter.name for parameter in space.parameters
     }
 
 
@@ -76,13 +77,13 @@ def test_what_data_do_not_allow_is_said(judged):
 
 def test_adapted_queries_are_a_choice_and_a_source(judged):
     enough = Dataset("d", judged.corpus, parts(judged.split("train"), train=0.8, test=0.2))
-    found = derive(Pipeline.from_config(HYBRID), facts_of(enough))
-    if "adapted" in found.left_out:
-        assert found.left_out["adapted"] == found.left_out["learned_rank"]
+    derived = derive(Pipeline.from_config(HYBRID), facts_of(enough))
+    if "adapted" in derived.left_out:
+        assert derived.left_out["adapted"] == derived.left_out["learned_rank"]
         return
-    dense = next(node for node in _nodes(found.config["retriever"]) if node.get("type") == "dense")
+    dense = next(node for node in _nodes(derived.config["retriever"]) if node.get("type") == "dense")
     assert [option["type"] for option in dense["embedder"]["options"]] == ["lsa", "adapted"]
-    sources = found.config["stages"][0]["of"]["sources"]
+    sources = derived.config["stages"][0]["of"]["sources"]
     assert "adapted" in [source.get("embedder", {}).get("type") for source in sources]
     words = derive(Pipeline.from_config({"type": "pipeline", "retriever": {"type": "bm25"}}), facts_of(enough))
     assert words.left_out["adapted"] == "no dense retriever"
@@ -106,7 +107,7 @@ def test_budgets(text, seconds):
     assert seconds_of(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["soon", "-3m", "0", "", "10 days"])
+@pytest.mark.parametrize("text", ["soon", "-3m", "0", "3", "", "10 days", 0, -5.0])
 def test_budgets_that_are_none(text):
     with pytest.raises(ConfigError, match=r"budget: must be a time such as 90s, 10m or 1h"):
         seconds_of(text)
@@ -140,30 +141,33 @@ def test_a_budget_too_small_for_a_change_says_so(judged):
     assert result.win.sentence.startswith(
         "The budget was too small to try anything: measuring the pipeline itself took"
     )
+    assert not any(" of " in note and "trials: the time limit" in note for note in result.notes)
+    (late,) = (note for note in result.notes if note.startswith("left out: no time was left for a trial of "))
+    assert re.search(r"; a budget of (\d+ s|\d+ min \d+ s|\d+ h \d+ min) would do$", late)
 
 
 def test_a_pipeline_of_vectors_may_get_words(judged):
     config = {"type": "pipeline", "retriever": HYBRID["retriever"]["retrievers"][1]}
-    found = derive(Pipeline.from_config(config), facts_of(judged))
-    assert "hybrid" in found.opened.gains
-    space = sweep_from_config({"pipeline": found.config}).space
+    derived = derive(Pipeline.from_config(config), facts_of(judged))
+    assert "hybrid" in derived.opened.gains
+    space = sweep_from_config({"pipeline": derived.config}).space
     joined = space.pipeline(space.complete({"hybrid": "on"})).retriever
     assert [part.type for part in joined.retrievers] == ["bm25", "dense"]
 
 
 def test_a_pipeline_of_words_has_no_memory(judged):
-    found = derive(Pipeline.from_config({"type": "pipeline", "retriever": {"type": "bm25"}}), facts_of(judged))
-    assert found.left_out["memory"] == "the pipeline has no encoder to tell which questions are alike"
-    assert found.left_out["hybrid"] == "no encoder named (--encoder)"
-    assert [one["type"] for one in found.config["stages"][0]["of"]["sources"]] == ["feedback"]
+    derived = derive(Pipeline.from_config({"type": "pipeline", "retriever": {"type": "bm25"}}), facts_of(judged))
+    assert derived.left_out["memory"] == "the pipeline has no encoder to tell which questions are alike"
+    assert derived.left_out["hybrid"] == "no encoder named (--encoder)"
+    assert [source["type"] for source in derived.config["stages"][0]["of"]["sources"]] == ["feedback"]
 
 
 def test_scorers_and_encoders_named_are_tried(judged):
     scorer = {"type": "max_sim", "embedder": {"type": "tests.fakes:HashedTokens"}}
-    found = derive(Pipeline.from_config(HYBRID), facts_of(judged), encoders=[{"type": "lsa", "dim": 8}])
-    assert found.opened.costs["encoder"] == "encode"
-    found = derive(Pipeline.from_config(HYBRID), facts_of(judged), scorers=[scorer])
-    assert found.opened.costs["reranker"] == "score"
+    derived = derive(Pipeline.from_config(HYBRID), facts_of(judged), encoders=[{"type": "lsa", "dim": 8}])
+    assert derived.opened.costs["encoder"] == "encode"
+    derived = derive(Pipeline.from_config(HYBRID), facts_of(judged), scorers=[scorer])
+    assert derived.opened.costs["reranker"] == "score"
 
 
 def test_a_sweep_is_no_pipeline(judged):

@@ -25,27 +25,27 @@ def judged() -> Dataset:
 
 @pytest.mark.slow
 def test_the_ladder_and_its_files(judged, tmp_path):
-    found = recommend(judged, encoder="lsa", budget="5m", store=Store(tmp_path / "store"))
-    assert [one.name for one in found.rungs][:4] == ["BM25", "dense", "hybrid", "+ feedback"]
-    assert found.left_out["hybrid + reranker"] == "no cross-encoder named (--scorer)"
-    assert found.compared_on == "train"
-    best = max(one.tuned for one in found.rungs)
-    assert found.chosen.tuned <= best
-    assert all(one.latency_ms > 0 for one in found.rungs)
-    write_recommendation(found, tmp_path / "out")
-    assert json.loads((tmp_path / "out" / "recommend.json").read_text())["choice"] == found.choice
-    assert Pipeline.from_yaml(tmp_path / "out" / "recommended.yaml").spec.to_config() == found.chosen.config
-    assert found.choice in (tmp_path / "out" / "report.html").read_text()
-    if "+ learned rank" not in found.left_out:
-        assert found.curve[-1][0] == len(judged.split("train").queries)
+    recommendation = recommend(judged, encoder="lsa", budget="5m", store=Store(tmp_path / "store"))
+    assert [rung.name for rung in recommendation.rungs][:4] == ["BM25", "dense", "hybrid", "+ feedback"]
+    assert recommendation.left_out["hybrid + reranker"] == "no cross-encoder named (--scorer)"
+    assert recommendation.compared_on == "train"
+    best = max(rung.tuned for rung in recommendation.rungs)
+    assert recommendation.chosen.tuned <= best
+    assert all(rung.latency_ms > 0 for rung in recommendation.rungs)
+    write_recommendation(recommendation, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "recommend.json").read_text())["choice"] == recommendation.choice
+    assert Pipeline.from_yaml(tmp_path / "out" / "recommended.yaml").spec.to_config() == recommendation.chosen.config
+    assert recommendation.choice in (tmp_path / "out" / "report.html").read_text()
+    if "+ learned rank" not in recommendation.left_out:
+        assert recommendation.curve[-1][0] == len(judged.split("train").queries)
 
 
 def test_only_test_questions_are_told_apart_on_them(judged, tmp_path):
     only = Dataset("d", judged.corpus, {"test": judged.splits["test"]})
-    found = recommend(only, encoder="lsa", budget="0.01s")
-    assert [one.name for one in found.rungs] == ["BM25"]  # the first is always measured
-    assert found.left_out["dense"] == "the budget was used up"
-    assert found.compared_on.startswith("test, since there is no other split")
+    recommendation = recommend(only, encoder="lsa", budget="0.01s")
+    assert [rung.name for rung in recommendation.rungs] == ["BM25"]  # the first is always measured
+    assert recommendation.left_out["dense"] == "the budget was used up"
+    assert recommendation.compared_on.startswith("test, since there is no other split")
 
 
 def test_what_is_no_measure_is_refused(judged):
@@ -54,10 +54,12 @@ def test_what_is_no_measure_is_refused(judged):
 
 
 def test_a_folder_of_something_else_is_left_alone(judged, tmp_path):
-    found = recommend(Dataset("d", judged.corpus, {"test": judged.splits["test"]}), encoder="lsa", budget="0.01s")
+    recommendation = recommend(
+        Dataset("d", judged.corpus, {"test": judged.splits["test"]}), encoder="lsa", budget="0.01s"
+    )
     (tmp_path / "report.html").write_text("mine")
     with pytest.raises(ArtifactError, match="holds other files than a recommendation"):
-        write_recommendation(found, tmp_path)
+        write_recommendation(recommendation, tmp_path)
 
 
 def test_no_rung_is_begun_that_takes_too_long_to_embed(monkeypatch):
@@ -72,8 +74,8 @@ def test_no_rung_is_begun_that_takes_too_long_to_embed(monkeypatch):
     monkeypatch.setattr(bounds, "_QUESTIONS", {"test": 5})
     ticks = itertools.count(0, 100)  # seconds: whatever is timed takes a hundred
     monkeypatch.setattr(bounds, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
-    found = recommend(Dataset("d", corpus, {"test": test}), encoder="lsa", budget="60s")
-    assert [one.name for one in found.rungs] == ["BM25"]
-    assert found.left_out["dense"].startswith("embedding 50 documents would take about 21 minutes")
-    assert found.left_out["hybrid"] == found.left_out["dense"]
-    assert found.left_out["3 of 8 test questions"] == "5 drawn at random are asked"
+    recommendation = recommend(Dataset("d", corpus, {"test": test}), encoder="lsa", budget="60s")
+    assert [rung.name for rung in recommendation.rungs] == ["BM25"]
+    assert recommendation.left_out["dense"].startswith("embedding 50 documents would take about 21 minutes")
+    assert recommendation.left_out["hybrid"] == recommendation.left_out["dense"]
+    assert recommendation.left_out["3 of 8 test questions"] == "5 drawn at random are asked"

@@ -17,11 +17,11 @@ NOISE = np.random.default_rng(0).normal(0, 0.01, size=200)
 
 
 def space(**arguments) -> Space:
-    found = Space.parse(
+    parsed = Space.parse(
         node_from_python({"type": "pipeline", "retriever": {"type": "bm25", **arguments}}), mistakes=(wrong := [])
     )
     assert wrong == []
-    return found
+    return parsed
 
 
 def numbers(name, choices, default):

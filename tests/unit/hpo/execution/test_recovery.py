@@ -35,13 +35,15 @@ def heard(caplog, monkeypatch):
 
 def write(path: Path, dataset: Dataset, *, good: bool) -> None:
     """Summaries that are the documents, or all the same."""
-    rows = [{"id": one.id, "summary": f"{one.metadata.get('title', '')} {one.text}" if good else "nothing"}
-            for one in dataset.corpus]  # fmt: skip
+    rows = [
+        {"id": document.id, "summary": f"{document.metadata.get('title', '')} {document.text}" if good else "nothing"}
+        for document in dataset.corpus
+    ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def by_summary(*paths: Path, top_k=10):
-    summarizer = {"type": "precomputed", "path": Categorical(choices=[str(one) for one in paths], name="file")}
+    summarizer = {"type": "precomputed", "path": Categorical(choices=[str(path) for path in paths], name="file")}
     key = {"type": "summary", "summarizer": summarizer, "retriever": {"type": "bm25"}}
     return {"type": "pipeline", "retriever": {"type": "keyed", "keys": [key], "top_k": top_k}}
 
@@ -55,11 +57,11 @@ def run(pipeline, dataset, out, n_trials=2, **settings):
 
 
 def rows(result):
-    return [(one.number, one.state, *one.point.values()) for one in result.trials]
+    return [(trial.number, trial.state, *trial.point.values()) for trial in result.trials]
 
 
 def values(result):
-    return {tuple(one.point.values()): one.metrics.get("nDCG@10") for one in result.trials}
+    return {tuple(trial.point.values()): trial.metrics.get("nDCG@10") for trial in result.trials}
 
 
 def test_a_file_that_changed_behind_its_path_has_its_trials_run_again(dataset, tmp_path):
@@ -89,7 +91,7 @@ def test_only_trials_of_what_changed_are_run_again(dataset, tmp_path):
     run(pipeline, dataset, tmp_path / "out", n_trials=4)
     write(b, dataset, good=False)
     second = run(pipeline, dataset, tmp_path / "out", n_trials=4)
-    assert [tuple(one.number for one in second.trials if one.point["file"] == str(path)) for path in (a, b)] == [
+    assert [tuple(trial.number for trial in second.trials if trial.point["file"] == str(path)) for path in (a, b)] == [
         (0, 1),
         (4, 5),
     ]
@@ -108,7 +110,7 @@ def test_a_trial_that_lacked_a_file_is_tried_again_when_it_is_there(dataset, tmp
     a, b = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
     write(a, dataset, good=False)
     first = run(by_summary(a, b), dataset, tmp_path / "out")
-    assert [one.state for one in first.trials] == ["complete", "failed"]
+    assert [trial.state for trial in first.trials] == ["complete", "failed"]
     same = run(by_summary(a, b), dataset, tmp_path / "out")
     assert rows(first) == rows(same)
     write(b, dataset, good=True)
@@ -141,7 +143,7 @@ def test_a_changed_space_tries_as_many_new_points(dataset, tmp_path):
         "(n_trials)"
     )
     assert said in second.notes
-    assert [one.seconds for one in first.trials] == [one.seconds for one in second.trials[:2]]
+    assert [trial.seconds for trial in first.trials] == [trial.seconds for trial in second.trials[:2]]
     assert rows(second) == rows(run(wider, dataset, tmp_path))
     more = run(wider, dataset, tmp_path, n_trials=3)
     assert rows(more) == [*rows(second), (4, "complete", 3.0)]
@@ -161,7 +163,7 @@ def test_points_added_later_are_tried_next(dataset, tmp_path):
 
 def test_other_documents_are_another_sweep(dataset, tmp_path):
     run(by_words(k1=Categorical(choices=[0.9, 0.1])), dataset, tmp_path)
-    changed = [Document(one.id, one.text + " more", one.metadata) for one in dataset.corpus]
+    changed = [Document(document.id, document.text + " more", document.metadata) for document in dataset.corpus]
     other = Dataset("starter", Corpus.from_documents(changed), dataset.splits)
     with pytest.raises(ArtifactError, match="another sweep called 'sweep', tuned on other documents"):
         run(by_words(k1=Categorical(choices=[0.9, 0.1])), other, tmp_path)
@@ -191,7 +193,7 @@ def test_a_trial_without_its_summaries_is_no_result_and_is_tried_again(dataset, 
         first = run(pipeline, dataset, tmp_path / "out", store=Store(tmp_path / "store"))
         assert rows(first) == [(0, "complete", "good"), (1, "failed", "bad")]
         n = len(dataset.corpus)
-        (reason,) = (one.reason for one in first.trials if one.state == "failed")
+        (reason,) = (trial.reason for trial in first.trials if trial.state == "failed")
         assert f"gave nothing for {n} of {n} texts (fit retriever)" in reason
         assert "more than 0.05 (max_failed)" in reason
         assert "too many" in reason
@@ -218,10 +220,10 @@ def test_a_sweep_in_which_every_call_fails_has_no_result(dataset, tmp_path):
 def test_trials_are_numbered_as_they_ran(dataset):
     space = by_words(b=Categorical(choices=[0.7, 0.1]), k1=Categorical(choices=[0.9, 0.1]))
     result = tune(space, dataset, sampler="tpe", n_trials=50, enqueue=[{"k1": 0.1, "b": 0.1}])
-    ran = [one for one in result.trials if one.state == "complete"]
-    assert [one.number for one in ran] == [0, 1, 2, 3]
+    ran = [trial for trial in result.trials if trial.state == "complete"]
+    assert [trial.number for trial in ran] == [0, 1, 2, 3]
     assert (0.1, 0.1) == (ran[1].point["retriever.k1"], ran[1].point["retriever.b"])
-    assert {one.number for one in result.trials if one.state == "repeated"} <= {0, 1, 2, 3}
+    assert {trial.number for trial in result.trials if trial.state == "repeated"} <= {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize(
@@ -242,7 +244,8 @@ def test_strict_bounds_on_what_is_measured(text, sign, limit):
 def test_a_strict_bound_holds_in_a_sweep(dataset):
     space = by_words(k1=Categorical(choices=[0.9, 0.1]))
     sizes = [
-        one.metrics["index_bytes"] for one in tune(space, dataset, objectives=["index_bytes"], sampler="grid").trials
+        trial.metrics["index_bytes"]
+        for trial in tune(space, dataset, objectives=["index_bytes"], sampler="grid").trials
     ]
     for text, chosen in ((f"index_bytes < {sizes[0]:.0f}", False), (f"index_bytes < {sizes[0] + 1:.0f}", True)):
         kwargs = {"constraints": [text], "n_trials": 2, "sampler": "grid"}

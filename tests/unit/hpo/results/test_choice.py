@@ -14,7 +14,7 @@ TABLES = arrays(np.float64, st.tuples(st.integers(1, 12), st.just(3)), elements=
 
 
 def beats(a, b, directions):
-    signs = [1 if one == "maximize" else -1 for one in directions]
+    signs = [1 if direction == "maximize" else -1 for direction in directions]
     pairs = [(s * x, s * y) for s, x, y in zip(signs, a, b, strict=True)]
     return all(x >= y for x, y in pairs) and any(x > y for x, y in pairs)
 

@@ -31,23 +31,23 @@ def trials(score, n, seed=0):
 
 
 def test_what_matters_is_told():
-    found = importance(SWEEP, trials(lambda point, rng: point["k"] / 20 + rng.normal(0, 0.02), 20))
-    assert [parameter.name for parameter, _ in found.shares] == ["k", "k1"]
-    assert 0.9 < found.shares[0][1] <= 1.0
-    assert 1.0 == pytest.approx(sum(share for _, share in found.shares))
-    assert found.reason == ""
+    importances = importance(SWEEP, trials(lambda point, rng: point["k"] / 20 + rng.normal(0, 0.02), 20))
+    assert [parameter.name for parameter, _ in importances.shares] == ["k", "k1"]
+    assert 0.9 < importances.shares[0][1] <= 1.0
+    assert 1.0 == pytest.approx(sum(share for _, share in importances.shares))
+    assert importances.reason == ""
 
 
 def test_few_trials_tell_nothing():
-    found = importance(SWEEP, trials(lambda point, rng: point["k"] / 20, 9))
-    assert ((), "9 complete trials are too few: it takes 10") == (found.shares, found.reason)
+    importances = importance(SWEEP, trials(lambda point, rng: point["k"] / 20, 9))
+    assert ((), "9 complete trials are too few: it takes 10") == (importances.shares, importances.reason)
 
 
 def test_noise_tells_nothing():
     told = [bool(importance(SWEEP, trials(lambda p, rng: rng.normal(), 20, seed=seed)).shares) for seed in range(200)]
     assert sum(told) / 200 < 0.2
-    found = importance(SWEEP, trials(lambda point, rng: rng.normal(), 20))
-    assert "does not predict nDCG@10 of held-out trials" in found.reason
+    importances = importance(SWEEP, trials(lambda point, rng: rng.normal(), 20))
+    assert "does not predict nDCG@10 of held-out trials" in importances.reason
 
 
 def test_equal_trials_tell_nothing():

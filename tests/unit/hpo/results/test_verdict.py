@@ -25,10 +25,10 @@ def result(metrics=None, **differences):
 
 
 def test_an_interval_that_leaves_0_out_is_not_proof_beside_p_125():
-    found = result(ndcg=[0.1, 0.2, 0.06, 0.12])
-    assert found.tested[0].against["nDCG@10"].ci95[0] > 0
-    assert found.verdict.startswith("The choice is probably better than the baseline, not proven: +0.120 [+0.0")
-    assert found.verdict.endswith(
+    swept = result(ndcg=[0.1, 0.2, 0.06, 0.12])
+    assert swept.tested[0].against["nDCG@10"].ci95[0] > 0
+    assert swept.verdict.startswith("The choice is probably better than the baseline, not proven: +0.120 [+0.0")
+    assert swept.verdict.endswith(
         "] in nDCG@10 on the test queries, p = 0.125; about 6 queries like these would settle it."
     )
 
@@ -39,9 +39,9 @@ def test_an_interval_that_leaves_0_out_is_not_proof_beside_p_125():
         ([0.1, 0.2] * 10, "The choice is better than the baseline: +0.150 ["),
         ([-0.1, -0.2] * 10, "The choice is worse than the baseline: -0.150 ["),
         ([-0.1, -0.2, -0.3, -0.1], "The choice is probably worse than the baseline, not proven: -0.175 ["),
-        ([0.1, -0.1, 0.04, 0.0], "There is no sign that the choice and the baseline differ: +0.010 ["),
+        ([0.1, -0.1, 0.04, 0.0], "The choice and the baseline cannot be told apart: +0.010 ["),
         ([0.0] * 9, "The choice and the baseline are alike in nDCG@10 on every test query."),
-        ([0.1], "There is no sign that the choice and the baseline differ: +0.100 in nDCG@10"),
+        ([0.1], "The choice and the baseline cannot be told apart: +0.100 in nDCG@10"),
     ],
 )
 def test_the_choice_is_said_as_the_rule_has_it(values, words):

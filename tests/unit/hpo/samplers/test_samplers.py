@@ -105,8 +105,8 @@ def test_it_learns_fast(sampler):
     """Over seeds, the best of 48 within 12 trials nearly always; at random it would be a quarter of the time."""
     space = plain_space()
     best = max(map(easy, space.points))
-    found = [max(map(easy, run(sampler, space, easy, 12, seed=seed)[1])) for seed in range(20)]
-    assert sum(math.isclose(one, best) for one in found) >= 18
+    reached = [max(map(easy, run(sampler, space, easy, 12, seed=seed)[1])) for seed in range(20)]
+    assert sum(math.isclose(value, best) for value in reached) >= 18
 
 
 def test_additive_tries_every_value_before_it_trusts_its_model():
@@ -175,6 +175,6 @@ def test_history_reads_a_study():
     space = plain_space()
     study, points = run(Random(), space, easy, 5, direction="minimize")
     history = History.of(study, space)
-    assert points == [one.point for one in history.tried]
-    assert [-easy(point) for point in points] == [one.score for one in history.tried]
+    assert points == [tried.point for tried in history.tried]
+    assert [-easy(point) for point in points] == [tried.score for tried in history.tried]
     assert points[0] in history

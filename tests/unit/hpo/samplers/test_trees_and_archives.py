@@ -59,8 +59,10 @@ def test_it_finds_the_best_of_a_space_with_interactions():
     def score(point):
         return 1.0 if (point["model"], point["size"]) == ("b", 3) else 0.1 * point["k"]
 
-    found = [max(map(score, run(RandomDecompositions(), plain_space(), score, 20, seed=seed)[1])) for seed in range(5)]
-    assert np.mean(found) > 0.8
+    reached = [
+        max(map(score, run(RandomDecompositions(), plain_space(), score, 20, seed=seed)[1])) for seed in range(5)
+    ]
+    assert np.mean(reached) > 0.8
 
 
 def test_cells_hold_the_best():
@@ -69,7 +71,7 @@ def test_cells_hold_the_best():
         for n, (quality, latency) in enumerate([(0.1, 1.0), (0.5, 2.0), (0.3, 3.0), (0.4, 4.0), (0.9, 9.0), (0.8, 9.5)])
     ]
     best = elites(tried, 3)
-    assert {place: entry.point["n"] for place, entry in best.items()} == {(0,): 1, (1,): 3, (2,): 4}
+    assert {cell: entry.point["n"] for cell, entry in best.items()} == {(0,): 1, (1,): 3, (2,): 4}
 
 
 def test_an_archive_is_filled_and_needs_a_dimension():

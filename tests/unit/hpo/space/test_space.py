@@ -59,11 +59,11 @@ def space(write) -> Space:
 def refused(path) -> list[str]:
     with pytest.raises(ConfigError) as caught:
         check_sweep(path)
-    return [str(one).replace(str(path), "sweep.yaml") for one in caught.value.mistakes]
+    return [str(mistake).replace(str(path), "sweep.yaml") for mistake in caught.value.mistakes]
 
 
 def test_parameters_are_named_by_their_place(space):
-    assert [one.name for one in space.parameters] == [
+    assert [parameter.name for parameter in space.parameters] == [
         "chunker.size",
         "chunker.overlap",
         "retriever",
@@ -147,9 +147,9 @@ pipeline:
       - {type: dense, embedder: {type: lsa}, top_k: *depth}
 """
     space = read_sweep(write(text)).space
-    assert [one.name for one in space.parameters] == ["retriever.retrievers.0.top_k"]
+    assert [parameter.name for parameter in space.parameters] == ["retriever.retrievers.0.top_k"]
     hybrid = space.pipeline({"retriever.retrievers.0.top_k": 7}).retriever
-    assert [one.top_k for one in hybrid.retrievers] == [7, 7]
+    assert [retriever.top_k for retriever in hybrid.retrievers] == [7, 7]
 
 
 def test_a_name_given_twice_is_one_parameter_or_a_mistake(write):
@@ -162,7 +162,7 @@ pipeline:
     k1: {tune: float, low: 0, high: 1, name: x}
     b: {tune: float, low: 0, high: %s, name: x}
 """
-    assert [one.name for one in read_sweep(write(text % 1)).space.parameters] == ["x"]
+    assert [parameter.name for parameter in read_sweep(write(text % 1)).space.parameters] == ["x"]
     assert refused(write(text % 0.5)) == [
         "sweep.yaml:7:8: pipeline.retriever.b: two different distributions are called 'x'"
     ]
@@ -218,11 +218,11 @@ def test_mistakes_have_their_places(write):
     text = SWEEP.replace("low: 100, high: 400", "low: 500, high: 400")
     assert refused(write(text)) == ["sweep.yaml:6:28: pipeline.chunker.size.low: low (500) is above high (400)"]
     text = SWEEP.replace("{type: lsa, dim", "{type: lsa, dimm").replace("choices: [0.9, 1.5]", "choices: [0.9, -1]")
-    found = refused(write(text))
-    assert found[:1] == [
+    told = refused(write(text))
+    assert told[:1] == [
         "sweep.yaml:12:61: pipeline.retriever.k1: must be greater than or equal to 0, got -1",
     ]
-    assert "14:31: pipeline.retriever.embedder: unknown argument 'dimm' of 'lsa'; did you mean 'dim'?" in found[1]
+    assert "14:31: pipeline.retriever.embedder: unknown argument 'dimm' of 'lsa'; did you mean 'dim'?" in told[1]
 
 
 @pytest.mark.parametrize(
@@ -244,8 +244,8 @@ def test_one_message_for_each_mistake(write, old, new, message):
 
 
 def test_an_empty_space(write):
-    found = refused(write("type: sweep\npipeline:\n  type: pipeline\n  retriever: {type: bm25}\n"))
-    assert found[0].startswith("sweep.yaml:3:3: pipeline: the space is empty: put a distribution")
+    told = refused(write("type: sweep\npipeline:\n  type: pipeline\n  retriever: {type: bm25}\n"))
+    assert told[0].startswith("sweep.yaml:3:3: pipeline: the space is empty: put a distribution")
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_an_empty_space(write):
     [
         (
             "objectives: [nDCH@10]",
-            "2:13: objectives: unknown objective: unknown measure 'nDCH@10'; did you mean 'nDCG'?",
+            "2:13: objectives: unknown objective: unknown measure 'nDCH@10'; did you mean 'nDCG@10'?",
         ),
         ("objectives: [nDCG@10, nDCG@10]", "the objective nDCG@10 is given twice"),
         ("objectives: []", "name at least one"),
@@ -281,8 +281,8 @@ def test_every_mistake_is_told_at_once(write):
     text = SWEEP.replace("{type: lsa, dim", "{type: lsa, dimm").replace(
         "type: sweep\n", "type: sweep\nobjectives: [nDCH@10]\nn_trials: 0\n"
     )
-    found = refused(write(text))
-    assert [int(one.split(":")[1]) for one in found] == [2, 3, 16]
+    told = refused(write(text))
+    assert [int(mistake.split(":")[1]) for mistake in told] == [2, 3, 16]
 
 
 def test_check_says_what_is_in_it(write):
@@ -298,9 +298,9 @@ def test_the_sweeps_that_come_along_are_sweeps(path):
 
 
 def test_a_space_changed_is_another(write):
-    one, other = (read_sweep(write(text)).space for text in (SWEEP, SWEEP.replace("high: 400", "high: 500")))
-    assert one.fingerprint != other.fingerprint
-    assert one.fingerprint == read_sweep(write(SWEEP)).space.fingerprint
+    original, other = (read_sweep(write(text)).space for text in (SWEEP, SWEEP.replace("high: 400", "high: 500")))
+    assert original.fingerprint != other.fingerprint
+    assert original.fingerprint == read_sweep(write(SWEEP)).space.fingerprint
 
 
 @given(
@@ -311,13 +311,13 @@ def test_a_space_changed_is_another(write):
     seed=st.integers(0, 1000),
 )
 def test_whole_numbers_stay_in_range(low, span, step, log, seed):
-    one = IntRange(low=low, high=low + span, step=1 if log else step, log=log)
-    drawn = one.draw(np.random.default_rng(seed))
-    assert one.contains(drawn)
-    assert drawn in one.values()
-    assert set(one.values(4)) <= set(one.values())
-    assert len(one.values(4)) <= 4
-    assert 0 <= unit(one, drawn) <= 1
+    numbers = IntRange(low=low, high=low + span, step=1 if log else step, log=log)
+    drawn = numbers.draw(np.random.default_rng(seed))
+    assert numbers.contains(drawn)
+    assert drawn in numbers.values()
+    assert set(numbers.values(4)) <= set(numbers.values())
+    assert len(numbers.values(4)) <= 4
+    assert 0 <= unit(numbers, drawn) <= 1
 
 
 def test_floats_with_a_step_are_written_as_people_do():
@@ -331,10 +331,12 @@ def test_what_may_be_absent_may_be_a_choice(write):
         "of: {type: threshold, min_relative: {tune: categorical, choices: [0.2, 0.5]}}", f"of: {either}"
     )
     space = read_sweep(write(text)).space
-    names = [one.name for one in space.parameters]
+    names = [parameter.name for parameter in space.parameters]
     assert names[-3:] == ["stages.0", "stages.0[of]", "stages.0[of][threshold].top_k"]
-    found = {str([stage.spec.to_config()["type"] for stage in space.pipeline(point).stages]) for point in space.points}
-    assert found == {"[]", "['threshold']", "['gap']"}
+    stage_types = {
+        str([stage.spec.to_config()["type"] for stage in space.pipeline(point).stages]) for point in space.points
+    }
+    assert stage_types == {"[]", "['threshold']", "['gap']"}
 
 
 def test_a_number_may_be_left_at_its_default(write):
@@ -342,11 +344,11 @@ def test_a_number_may_be_left_at_its_default(write):
         "{tune: int, low: 100, high: 400, step: 100}", "{tune: optional, of: {tune: int, low: 300, high: 400}}"
     )
     space = read_sweep(write(text)).space
-    assert {"chunker.size", "chunker.size[of]"} <= {one.name for one in space.parameters}
+    assert {"chunker.size", "chunker.size[of]"} <= {parameter.name for parameter in space.parameters}
 
 
 def test_true_and_one_are_two_choices():
-    one = Categorical(choices=["a", 1])
-    assert one.contains(1)
-    assert not one.contains(True)
-    assert not one.contains(1.0)
+    choices = Categorical(choices=["a", 1])
+    assert choices.contains(1)
+    assert not choices.contains(True)
+    assert not choices.contains(1.0)

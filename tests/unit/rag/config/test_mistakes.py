@@ -29,7 +29,7 @@ def mistakes(tmp_path):
 
 
 def test_every_mistake_is_told_in_one_run(mistakes):
-    found = mistakes(
+    told = mistakes(
         """\
         type: pipeline
         chunker: {type: recursive, size: 0, unit: words}
@@ -50,7 +50,7 @@ def test_every_mistake_is_told_in_one_run(mistakes):
         extra: 1
         """
     )
-    assert found == [
+    assert told == [
         "p.yaml:2:34: chunker.size: must be greater than or equal to 1, got 0",
         "p.yaml:2:43: chunker.unit: must be 'tokens' or 'characters', got 'words'",
         "p.yaml:5:23: retriever.fusion: unknown argument 'K' of 'rrf'; did you mean 'k'? (valid: k)",
@@ -237,8 +237,8 @@ def test_a_mistake_is_told_with_its_place(mistakes, text, expected):
 def test_aliases_that_multiply_each_other_are_stopped(mistakes):
     lines = ["type: pipeline", "a0: &a0 [x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
-    found = mistakes("\n".join(lines))
-    assert sum("expands to more than 100000 values" in line for line in found) == 1
+    told = mistakes("\n".join(lines))
+    assert sum("expands to more than 100000 values" in line for line in told) == 1
 
 
 def test_a_file_that_is_not_there_or_is_a_folder(tmp_path):
@@ -262,7 +262,7 @@ def test_a_mapping_has_no_places_but_paths():
 
 
 def test_overrides_that_are_wrong_name_the_option(mistakes):
-    found = mistakes(
+    told = mistakes(
         f"{BM}}}\nstages: [{{type: threshold}}]\n",
         "retriever.top_k=many",
         "retriever.topk=5",
@@ -274,7 +274,7 @@ def test_overrides_that_are_wrong_name_the_option(mistakes):
         "nonsense",
         "=5",
     )
-    assert set(found) == {
+    assert set(told) == {
         "--set retriever.top_k=many: retriever.top_k: must be a valid integer, got 'many'",
         f"--set retriever.topk=5: retriever: unknown argument 'topk' of 'bm25'; did you mean 'top_k'? "
         f"(valid: {BM25_ARGUMENTS})",
@@ -288,7 +288,7 @@ def test_overrides_that_are_wrong_name_the_option(mistakes):
         "--set nonsense: must be PATH=VALUE, such as retriever.top_k=50",
         "--set =5: must be PATH=VALUE, such as retriever.top_k=50",
     }
-    assert len(found) == 9
+    assert len(told) == 9
 
 
 @pytest.mark.parametrize(
@@ -308,8 +308,8 @@ def test_overrides_that_are_wrong_name_the_option(mistakes):
     ],
 )
 def test_words_that_may_mean_nothing_are_refused_where_a_text_is_meant(mistakes, text, expected):
-    (found,) = mistakes(f"type: pipeline\nretriever: {text}\n")
-    assert found[: len(expected) + 7] == f"p.yaml:{expected}"
+    (told,) = mistakes(f"type: pipeline\nretriever: {text}\n")
+    assert told[: len(expected) + 7] == f"p.yaml:{expected}"
 
 
 def test_quoted_words_are_what_they_are_and_so_are_words_that_an_argument_lists(tmp_path):

@@ -20,12 +20,12 @@ BM25 = "type: pipeline\nretriever: {type: bm25}\n"
 
 @pytest.fixture
 def write(tmp_path):
-    def one(name, text):
+    def write_file(name, text):
         file = tmp_path / name
         file.write_text(textwrap.dedent(text), encoding="utf-8")
         return file
 
-    return one
+    return write_file
 
 
 def plain(file, *overrides):
@@ -79,8 +79,8 @@ def wrong(file, *overrides):
     ],
 )
 def test_values_are_those_of_yaml_1_2(write, written, expected):
-    found = plain(write("a.yaml", "key:\n " + written))["key"]
-    assert (found, str if isinstance(found, str) else type(found)) == (expected, type(expected))
+    parsed = plain(write("a.yaml", "key:\n " + written))["key"]
+    assert (parsed, str if isinstance(parsed, str) else type(parsed)) == (expected, type(expected))
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
@@ -92,8 +92,8 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
 
 def test_anchors_and_aliases(write):
     file = write("a.yaml", "a: &one {x: [1]}\nb: *one\nc: [*one, *one]\n")
-    one = {"x": [1]}
-    assert plain(file) == {"a": one, "b": one, "c": [one, one]}
+    anchored = {"x": [1]}
+    assert plain(file) == {"a": anchored, "b": anchored, "c": [anchored, anchored]}
 
 
 # -- variables ----------------------------------------------------------------------------------------------------
@@ -138,8 +138,8 @@ def test_variables_take_the_environments_value_and_yamls_type(write, monkeypatch
     for name, value in {"RAG_N": "50", "RAG_X": "text", "RAG_B": "true", "RAG_EMPTY": ""}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("RAG_NO", raising=False)
-    found = plain(write("a.yaml", f"key: {written}\n"))["key"]
-    assert (found, str if isinstance(found, str) else type(found)) == (expected, type(expected))
+    parsed = plain(write("a.yaml", f"key: {written}\n"))["key"]
+    assert (parsed, str if isinstance(parsed, str) else type(parsed)) == (expected, type(expected))
 
 
 def test_what_a_variable_holds_is_text_and_no_yaml(write, monkeypatch):
@@ -271,9 +271,9 @@ def test_what_is_inherited_can_be_unset(write):
 )
 def test_what_is_not_inherited_cannot_be_unset(write, text, expected):
     write("base.yaml", "top_k: 1\nr: {type: t, k: 1}\n")
-    found = wrong(write("a.yaml", text))
-    assert len(expected) == len(found)
-    assert [one[: len(want)] for one, want in zip(found, expected, strict=True)] == expected
+    told = wrong(write("a.yaml", text))
+    assert len(expected) == len(told)
+    assert [mistake[: len(want)] for mistake, want in zip(told, expected, strict=True)] == expected
 
 
 def test_keys_for_anchors_are_left_out_and_checked_where_they_are_used(write):
@@ -288,7 +288,7 @@ def test_keys_for_anchors_are_left_out_and_checked_where_they_are_used(write):
     )
     assert plain(file) == {"type": "pipeline", "retriever": {"type": "dense", "top_k": 5, "options": {"x-kept": 1}}}
     used = write("b.yaml", "x-e: &e {m: '${RAG_NOT_THERE}'}\na: *e\n")
-    assert [one.partition(" (")[0] for one in wrong(used)] == [
+    assert [mistake.partition(" (")[0] for mistake in wrong(used)] == [
         "b.yaml:1:13: a.m: the environment variable RAG_NOT_THERE is not set"
     ]
 
@@ -410,7 +410,9 @@ VALUES = st.recursive(
 )
 
 
-@given(st.dictionaries(st.text(min_size=1), VALUES, min_size=1, max_size=4).filter(lambda one: "extends" not in one))
+@given(
+    st.dictionaries(st.text(min_size=1), VALUES, min_size=1, max_size=4).filter(lambda values: "extends" not in values)
+)
 def test_whatever_is_written_is_read_again(tmp_path_factory, value):
     file = tmp_path_factory.getbasetemp() / "written.yaml"
     file.write_text(dump(value), encoding="utf-8", newline="")
@@ -429,8 +431,8 @@ def test_our_own_configurations_are_right_and_complete_ones_give_the_same_tree(n
     again = Pipeline.from_yaml(tmp_path / "resolved.yaml")
     assert pipeline.fingerprint == again.fingerprint
     assert pipeline.to_yaml() == again.to_yaml()
-    for _, one in again.spec.walk():
-        assert set(one.spec.parameters) | {"type"} == set(one.spec.to_config())
+    for _, part in again.spec.walk():
+        assert set(part.spec.parameters) | {"type"} == set(part.spec.to_config())
 
 
 def test_variables_inside_flow_mappings(tmp_path, monkeypatch):

@@ -50,15 +50,15 @@ def test_every_reference_leads_somewhere(schema):
     def references(value):
         if isinstance(value, dict):
             yield from ([value["$ref"]] if "$ref" in value else [])
-            for one in value.values():
-                yield from references(one)
+            for item in value.values():
+                yield from references(item)
         elif isinstance(value, list):
-            for one in value:
-                yield from references(one)
+            for item in value:
+                yield from references(item)
 
-    found = set(references(schema))
-    assert "#/definitions/retriever" in found
-    assert [one for one in found if one.removeprefix("#/definitions/") not in schema["definitions"]] == []
+    paths = set(references(schema))
+    assert "#/definitions/retriever" in paths
+    assert [path for path in paths if path.removeprefix("#/definitions/") not in schema["definitions"]] == []
 
 
 def test_every_component_that_can_stand_in_a_file_has_a_definition_with_help(schema):
@@ -71,7 +71,7 @@ def test_every_component_that_can_stand_in_a_file_has_a_definition_with_help(sch
             definition = schema["definitions"][f"{kind}.{name}"]
             assert {"$ref": f"#/definitions/{kind}.{name}"} in schema["definitions"][kind]["anyOf"]
             assert set(cls.spec.parameters) | {"type"} == set(definition["properties"]) - {"extends", "unset"}
-            assert all(one.get("description") for one in definition["properties"].values())
+            assert all(about.get("description") for about in definition["properties"].values())
 
 
 def test_bounds_choices_and_defaults_are_in_it():

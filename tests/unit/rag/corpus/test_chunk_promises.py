@@ -39,7 +39,7 @@ def test_blocks_that_fit_are_not_cut(text, size, overlap, long):
         header = (span.metadata or {}).get("table_header", "")
         assert len(header) + span.end - span.start <= size
     covered = set().union(*(range(span.start, span.end) for span in spans)) if spans else set()
-    assert [place for place, letter in enumerate(text) if not letter.isspace() and place not in covered] == []
+    assert [position for position, letter in enumerate(text) if not letter.isspace() and position not in covered] == []
 
 
 def test_a_table_in_parts_repeats_its_header():
@@ -63,7 +63,7 @@ def test_a_row_that_does_not_fit_is_cut_and_nothing_lost():
     text = "| a | b |\n|---|---|\n| 1 | " + "word " * 40 + "|\n| 2 | x |\n"
     spans = MarkdownChunker(size=60, unit="characters").spans([text], None)[0]
     covered = set().union(*(range(span.start, span.end) for span in spans))
-    assert [place for place, letter in enumerate(text) if not letter.isspace() and place not in covered] == []
+    assert [position for position, letter in enumerate(text) if not letter.isspace() and position not in covered] == []
     assert all(span.end - span.start <= 60 for span in spans)
 
 
@@ -83,7 +83,7 @@ def test_rules_are_no_front_matter(text):
 
 def test_headings_are_plain_text():
     text = "# A [link](https://a.b/c) and *some* **`code`** ![alt *text*](x.png) <b>bold</b> &amp; more\n"
-    assert [one.title for one in structure_of(text).headings] == ["A link and some code alt text bold & more"]
+    assert [heading.title for heading in structure_of(text).headings] == ["A link and some code alt text bold & more"]
 
 
 @given(st.lists(st.text("ab. \n!?。字", max_size=200), max_size=4), st.integers(1, 50), st.integers(0, 10))
@@ -93,13 +93,15 @@ def test_sentences_keep_their_promise_on_size(texts, size, overlap):
     for text, spans in zip(texts, chunker.spans(texts, None), strict=True):
         assert all(0 < span.end - span.start <= size for span in spans)
         covered = set().union(*(range(span.start, span.end) for span in spans)) if spans else set()
-        assert [place for place, letter in enumerate(text) if not letter.isspace() and place not in covered] == []
+        assert [
+            position for position, letter in enumerate(text) if not letter.isspace() and position not in covered
+        ] == []
 
 
 def test_a_long_sentence_becomes_several_passages():
     text = "Short one. " + "word " * 50 + "end. Last one."
     passages = SentenceChunker(size=60, unit="characters").chunk(Corpus.from_documents([Document("a", text)]))
-    found = passages.texts(range(len(passages)))
-    assert found[0] == "Short one."
-    assert max(map(len, found)) <= 60
-    assert text.split() == " ".join(found).split()
+    texts = passages.texts(range(len(passages)))
+    assert texts[0] == "Short one."
+    assert max(map(len, texts)) <= 60
+    assert text.split() == " ".join(texts).split()

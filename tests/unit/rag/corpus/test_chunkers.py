@@ -50,9 +50,10 @@ def test_passages_lie_in_the_text_in_order_and_lose_no_word(make, text, size, ov
     assert all(0 <= start <= end <= len(text) for start, end in spans)
     assert spans == sorted(spans)
     assert len(set(spans)) == len(spans)
-    covered = {place for start, end in spans for place in range(start, end)}
+    covered = {position for start, end in spans for position in range(start, end)}
     assert (
-        "".join(letter for place, letter in enumerate(text) if place not in covered).replace("\u200b", "").strip() == ""
+        "".join(letter for position, letter in enumerate(text) if position not in covered).replace("\u200b", "").strip()
+        == ""
     )
     assert spans == [(0, 0)] or all(piece == piece.strip() and piece for piece in pieces)
 
@@ -192,7 +193,7 @@ def headings(text, size):
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_passages_know_the_headings_above_them(newline):
-    found = headings(MARKDOWN.replace("\n", newline), 30)
+    headings_of = headings(MARKDOWN.replace("\n", newline), 30)
     expected = {
         "before": None,
         "text of one": ["One"],
@@ -201,7 +202,7 @@ def test_passages_know_the_headings_above_them(newline):
         "# no heading": ["Four"],
     }
     for text, above in expected.items():
-        [(_, actual)] = [(piece, one) for piece, one in found.items() if text in piece]
+        [(_, actual)] = [(piece, above_piece) for piece, above_piece in headings_of.items() if text in piece]
         assert above == actual, text
 
 
@@ -228,6 +229,6 @@ def test_headings_are_those_of_a_naive_reader(blocks, newline, size):
         stack: list[tuple[int, str]] = []
         for offset, level, title in outline:
             if offset <= start:
-                stack = [one for one in stack if one[0] < level] + [(level, title)]
+                stack = [heading for heading in stack if heading[0] < level] + [(level, title)]
         expected = {"headings": [title for _, title in stack]} if stack else {}
         assert passages.metadata.get(number, {}) == expected

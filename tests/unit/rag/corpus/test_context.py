@@ -46,8 +46,8 @@ def test_contexts_are_matched_and_not_shown(context, size, expected):
     texts = passages.texts(range(len(passages)))
     assert [text.splitlines()[0] for text in texts[: len(expected)]] == expected
     assert all("context" not in about or len(about["context"]) < 25 for about in passages.metadata.values())
-    found = Pipeline(chunker=chunker, retriever=BM25()).fit(CORPUS).search("guide setup first part")
-    assert found[0].passage.startswith("## Setup")
+    hits = Pipeline(chunker=chunker, retriever=BM25()).fit(CORPUS).search("guide setup first part")
+    assert hits[0].passage.startswith("## Setup")
 
 
 def test_a_context_that_is_too_long_loses_its_middle():

@@ -37,9 +37,9 @@ def test_a_corpus_is_a_list_of_documents(documents, data):
     assert documents == list(corpus)
     assert len(documents) == len(corpus)
     assert documents[0] == corpus[0]
-    assert [documents[one] for one in positions] == corpus.documents(positions)
-    assert [documents[one].id for one in positions] == corpus.ids(np.asarray(positions, dtype=np.int32))
-    assert [documents[one].text for one in positions] == corpus.texts(positions)
+    assert [documents[position] for position in positions] == corpus.documents(positions)
+    assert [documents[position].id for position in positions] == corpus.ids(np.asarray(positions, dtype=np.int32))
+    assert [documents[position].text for position in positions] == corpus.texts(positions)
     assert [document.id for document in documents] == corpus.ids()
     assert [document.text for document in documents] == corpus.texts()
     assert corpus.texts() == [text for block in corpus.iter_texts() for text in block]
@@ -118,7 +118,7 @@ def test_passages_are_slices(cut, data):
     texts, rows, passages = cut
     expected = [texts[document][start:end] for document, start, end in rows]
     positions = data.draw(st.lists(st.integers(0, len(rows) - 1), max_size=20))
-    assert [expected[one] for one in positions] == passages.texts(positions)
+    assert [expected[position] for position in positions] == passages.texts(positions)
     blocks = list(passages.iter_texts())
     assert [text for block in blocks for text in block] == expected
     assert len(blocks) == -(-len(texts) // 3)

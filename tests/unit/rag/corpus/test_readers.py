@@ -124,10 +124,10 @@ def test_folder_of_texts_takes_relative_paths_as_ids(tmp_path):
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     expected = {name: text for name, text in files.items() if not name.endswith("dat")}
-    found = list(read_corpus(tmp_path))
-    assert {document.id: document.text for document in found} == expected
-    assert sorted(expected) == [document.id for document in found]
-    assert str(tmp_path / "a.md") == found[0].metadata["path"]
+    documents = list(read_corpus(tmp_path))
+    assert {document.id: document.text for document in documents} == expected
+    assert sorted(expected) == [document.id for document in documents]
+    assert str(tmp_path / "a.md") == documents[0].metadata["path"]
 
 
 def test_one_text_file(tmp_path):
@@ -151,8 +151,8 @@ def test_usual_names_of_fields(tmp_path, field, text_field):
 
 def test_named_fields(tmp_path):
     path = jsonl(tmp_path / "x.jsonl", [{"id": "1", "key": "k", "text": "x", "abstract": "y"}])
-    found = read_corpus(path, id_field="key", text_field="abstract")
-    assert list(found) == [Document("k", "y", {"id": "1", "text": "x"})]
+    corpus = read_corpus(path, id_field="key", text_field="abstract")
+    assert list(corpus) == [Document("k", "y", {"id": "1", "text": "x"})]
 
 
 def test_whole_numbers_become_ids_as_written(tmp_path):
@@ -287,7 +287,9 @@ def test_a_dataset_on_the_hub_that_cannot_be_had_offline():
 
 def test_documents_without_text_are_told_in_one_line(caplog):
     read_corpus([Document("a", "x"), Document("b", ""), Document("c", " \n")])
-    assert caplog.messages == ["2 of 3 documents have no text; they are kept, but nothing in them can match"]
+    assert caplog.messages == [
+        "2 of 3 documents have no text (such as b); they are kept, but nothing in them can match"
+    ]
 
 
 def test_nothing_half_written_is_left(tmp_path):

@@ -273,9 +273,9 @@ def test_bad_rows_and_files_are_skipped_and_counted(tmp_path, caplog):
 def test_the_first_ten_are_named(tmp_path):
     remarks = Remarks()
     lines = [f'{{"id": "{number}"' + (', "text": "x"}' if number < 2 else "") for number in range(20)]
-    found = list(read_documents(file(tmp_path, "x.jsonl", "\n".join(lines)), on_error="skip", remarks=remarks))
+    documents = list(read_documents(file(tmp_path, "x.jsonl", "\n".join(lines)), on_error="skip", remarks=remarks))
     (remark,) = remarks
-    assert (len(found), remark.count, remark.total, len(remark.examples)) == (2, 18, 20, 10)
+    assert (len(documents), remark.count, remark.total, len(remark.examples)) == (2, 18, 20, 10)
     assert message_of(tmp_path / "x.jsonl").startswith(f"{tmp_path}/x.jsonl:3: not JSON")
 
 
@@ -309,8 +309,8 @@ def test_fuzz_csv_as_it_was_written(tmp_path, cells, encoding, separator, quotin
     writer.writerows([["id", "text"], *([str(number), cell] for number, cell in enumerate(cells))])
     data = text.getvalue().encode(encoding)
     path = file(tmp_path, "x.csv.gz" if packed else "x.csv", gzip.compress(data, 1, mtime=0) if packed else data)
-    found = [document.text for document in read_documents(path, separator=separator, encoding=encoding)]
-    assert found == cells
+    read_texts = [document.text for document in read_documents(path, separator=separator, encoding=encoding)]
+    assert read_texts == cells
 
 
 @fuzz
@@ -325,8 +325,8 @@ def test_fuzz_tsv_without_quoting(tmp_path, cells, encoding):
     cells = [cell.strip('"') if re.fullmatch('".*"', cell) else cell for cell in cells]
     lines = ["id\ttext", *(f"{number}\t{cell}" for number, cell in enumerate(cells))]
     path = file(tmp_path, "x.tsv", ("\n".join(lines) + "\n").encode(encoding))
-    found = [document.text for document in read_documents(path, encoding=encoding)]
-    assert found == cells
+    read_texts = [document.text for document in read_documents(path, encoding=encoding)]
+    assert read_texts == cells
 
 
 @fuzz
@@ -338,11 +338,11 @@ def test_fuzz_a_file_that_ends_too_early_loses_no_row_before_its_end(tmp_path, c
     n_whole = sum(len("".join(rows[: number + 1])) <= len(kept) for number in range(len(rows)))
     path = file(tmp_path, "x.csv", "id,text\n" + kept)
     try:
-        found = [document.text for document in read_documents(path)]
+        read_texts = [document.text for document in read_documents(path)]
     except DataError as error:
         assert re.match(rf"{re.escape(str(path))}:\d+: ", str(error))  # noqa: PT017
     else:
-        assert found[:n_whole] == cells[:n_whole]
+        assert read_texts[:n_whole] == cells[:n_whole]
 
 
 @fuzz

@@ -127,9 +127,9 @@ def test_the_identity_leaves_vectors_as_they_are_and_lengths_stay():
 
 def test_documents_are_ranked_by_their_best_passage():
     pool = Pool(np.arange(4), np.array([2, 2, 5, 7]), np.eye(4, dtype=np.float32))
-    found = ranked(np.array([[0.1, 0.9, 0.5, 0.0]], dtype=np.float32), pool, None, 2)
-    assert found.documents.tolist() == [[2, 5]]
-    np.testing.assert_allclose(found.scores, [[0.9, 0.5]])
+    candidates = ranked(np.array([[0.1, 0.9, 0.5, 0.0]], dtype=np.float32), pool, None, 2)
+    assert candidates.documents.tolist() == [[2, 5]]
+    np.testing.assert_allclose(candidates.scores, [[0.9, 0.5]])
 
 
 # -- learning ---------------------------------------------------------------------------------------------------------
@@ -168,9 +168,9 @@ def test_what_does_not_win_leaves_queries_as_they_are():
     """Judgments at random, and others on dev: nothing carries over."""
     rng = np.random.default_rng(0)
     training = questions(60)
-    for one in (training, dev := questions(30, "d", 300)):
-        for id in one.qrels:
-            one.qrels[id] = {str(rng.integers(60)): 1}
+    for judged in (training, dev := questions(30, "d", 300)):
+        for id in judged.qrels:
+            judged.qrels[id] = {str(rng.integers(60)): 1}
     made = pipeline().fit(CORPUS, training=dataclasses.replace(training, dev=dev))
     plain = pipeline(WordEmbedder(size=48)).fit(CORPUS)
     asked = questions(10, "q", 700).queries
@@ -216,9 +216,9 @@ def test_documents_come_and_go():
     made.add([Document("new", "answer3 text3 more3"), Document("far", "nothing of it")])
     made.delete(["3", "15"])
     np.testing.assert_array_equal(embedder._maps, before)
-    found = [hit.document.id for hit in made.search("ask3 qword qother", top_k=10)]
-    assert "new" in found
-    assert not {"3", "15"} & set(found)
+    ids = [hit.document.id for hit in made.search("ask3 qword qother", top_k=10)]
+    assert "new" in ids
+    assert not {"3", "15"} & set(ids)
 
 
 def test_filters_hold_while_learning_and_asking():
@@ -226,8 +226,8 @@ def test_filters_hold_while_learning_and_asking():
     queries = [dataclasses.replace(query, filter={"even": True}) for query in training.queries]
     training = Training(queries, {id: judged | {"1": 1} for id, judged in training.qrels.items()})
     made = pipeline().fit(CORPUS, training=training)
-    found = made.search(Query("q", "ask3 qword", filter={"even": True}), top_k=5)
-    assert all(int(hit.document.id) % 2 == 0 for hit in found)
+    best = made.search(Query("q", "ask3 qword", filter={"even": True}), top_k=5)
+    assert all(int(hit.document.id) % 2 == 0 for hit in best)
 
 
 def test_only_some_passages_are_learned_against_where_there_are_many():

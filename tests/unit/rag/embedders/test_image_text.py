@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -89,6 +91,27 @@ def test_another_picture_under_the_same_name_is_seen(folder, pictures, tmp_path)
         scores.append(pipeline.search("line")[0].score)
     images, texts = by_transformers(folder, [pictures / "0.png", pictures / "1.png"], ["line"])
     assert scores == pytest.approx((images @ texts[0]).tolist(), abs=1e-4)
+
+
+def test_images_of_a_moved_folder_are_not_embedded_again(folder, pictures, tmp_path, monkeypatch):
+    store, opened = Store(tmp_path / "store"), []
+    open_image = ImageText._opened
+
+    def counted(self, text):
+        opened.append(text)
+        return open_image(self, text)
+
+    monkeypatch.setattr(ImageText, "_opened", counted)
+    scores = []
+    for name in ("here", "there"):
+        shutil.copytree(pictures, tmp_path / name)
+        key = ImageKey(retriever=Dense(embedder=ImageText(folder)), folder=str(tmp_path / name))
+        documents = [Document("a", "x", {"image": ["0.png", "1.png"]}), Document("b", "y", {"image": "0.png"})]
+        pipeline = Pipeline(retriever=Keyed(keys=[key])).fit(documents, store=store)
+        scores.append({hit.document.id: hit.score for hit in pipeline.search("line")})
+        shutil.rmtree(tmp_path / name)
+    assert scores[1] == scores[0]
+    assert len(opened) == 2  # each picture once, wherever it lies and whoever has it
 
 
 @pytest.mark.parametrize(

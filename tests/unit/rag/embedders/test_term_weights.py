@@ -58,8 +58,8 @@ def fitted(encoder, judged, **arguments):
 
 def precision(pipeline, judged):
     """Share of relevant documents among the first six."""
-    found = pipeline.search(judged.queries, top_k=6)
-    return np.mean([sum(hit.document.id in judged.qrels[row.query.id] for hit in row) / 6 for row in found])
+    results = pipeline.search(judged.queries, top_k=6)
+    return np.mean([sum(hit.document.id in judged.qrels[row.query.id] for hit in row) / 6 for row in results])
 
 
 def test_it_learns_which_words_matter(encoder, tmp_path):

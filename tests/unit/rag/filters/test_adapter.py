@@ -33,9 +33,9 @@ def world() -> World:
 
 @pytest.fixture(scope="module", params=FAMILIES)
 def adapter(request, world) -> ScoreAdapter:
-    found = ScoreAdapter(family=request.param, networks=2, keep={"recall": 0.9})
-    found.fit(world.context())
-    return found
+    fitted = ScoreAdapter(family=request.param, networks=2, keep={"recall": 0.9})
+    fitted.fit(world.context())
+    return fitted
 
 
 def area(values, relevant) -> float:
@@ -47,9 +47,9 @@ class TestWhatItLearns:
         seen, new = World.make(n=400), World.make(n=300, seed=1)
         adapter = CosineAdapter(embedder=seen.embedder, features="query", networks=3, keep={"recall": 0.9})
         unit = 1 / np.abs(seen.candidates.scores).max()
-        for one in (seen, new):
-            one.candidates = type(one.candidates)(
-                one.candidates.documents, np.clip(one.candidates.scores * unit, -1, 1), one.candidates.passages
+        for half in (seen, new):
+            half.candidates = type(half.candidates)(
+                half.candidates.documents, np.clip(half.candidates.scores * unit, -1, 1), half.candidates.passages
             )
         adapter.fit(seen.context())
         seen.embedder.rows = new.embedder.rows
@@ -65,9 +65,9 @@ class TestWhatItLearns:
         seen, new = World.make(n=400, unit=3.0), World.make(n=200, seed=1, unit=3.0)
         adapter = ScoreAdapter(networks=3)
         adapter.fit(seen.context())
-        found = area(adapter.values(new.batch, new.candidates), new.relevant)
+        learned = area(adapter.values(new.batch, new.candidates), new.relevant)
         raw, best = area(new.candidates.scores, new.relevant), area(new.logits, new.relevant)
-        assert found > raw + 0.6 * (best - raw)
+        assert learned > raw + 0.6 * (best - raw)
 
     def test_the_calibration_queries_meet_the_target(self, world):
         for keep in ({"recall": 0.8}, {"precision": 0.5}, {"expected_relevant": 3.0}):
@@ -121,9 +121,10 @@ class TestWhatItLearns:
             embedder=few.embedder, features="query", family="power", monotone=False, network="paper", networks=1
         )
         adapter.fit(few.context())
-        found = adapter.process(few.batch, few.candidates)
-        assert np.isfinite(found.scores[found.mask]).all()
-        assert (found.scores[:, 1:] <= found.scores[:, :-1]).all()  # ordered by what it says, whatever that is
+        candidates = adapter.process(few.batch, few.candidates)
+        assert np.isfinite(candidates.scores[candidates.mask]).all()
+        # Ordered by what it says, whatever that is.
+        assert (candidates.scores[:, 1:] <= candidates.scores[:, :-1]).all()
         assert not adapter.keeps_order
 
 
@@ -134,12 +135,12 @@ class TestOrder:
         batch = QueryBatch([None] * len(rows))
         everything = copy.copy(adapter)
         everything.cut = replace(adapter.cut, threshold=0.0)
-        found = everything.process(batch, given_)
-        assert given_.documents.tolist() == found.documents.tolist()
-        assert ((found.scores >= 0) & (found.scores <= 1))[found.mask].all()
+        candidates = everything.process(batch, given_)
+        assert given_.documents.tolist() == candidates.documents.tolist()
+        assert ((candidates.scores >= 0) & (candidates.scores <= 1))[candidates.mask].all()
         cut = adapter.process(batch, given_)
         for before, after in zip(given_.documents.tolist(), cut.documents.tolist(), strict=True):
-            kept = [one for one in after if one >= 0]
+            kept = [position for position in after if position >= 0]
             assert before[: len(kept)] == kept
 
     @given(
@@ -147,11 +148,11 @@ class TestOrder:
     )
     def test_lists_of_sure_things_stay_in_order(self, rows):
         given_ = np.array(rows, dtype=np.float32).reshape(-1, 4)
-        found = descending(given_)
-        assert (found[:, 1:] < found[:, :-1]).all()
-        assert (found > 0).all()
+        descended = descending(given_)
+        assert (descended[:, 1:] < descended[:, :-1]).all()
+        assert (descended > 0).all()
         falling = np.minimum.accumulate(np.maximum(given_, 1e-30), axis=1)
-        np.testing.assert_allclose(falling, found, rtol=1e-6)
+        np.testing.assert_allclose(falling, descended, rtol=1e-6)
 
 
 class TestCurves:
@@ -161,12 +162,12 @@ class TestCurves:
 
         x = torch.tensor([[-1.0, -0.3, -1e-9, 0.0, 1e-9, 0.3, 1.0]])
         raw = torch.tensor([[0.3, -0.2, 0.7][: n_parameters(family)]], requires_grad=True)
-        found = logits(raw, x, family, torch, slope=2.0, offset=-1.0, monotone=True)
-        found.sum().backward()
-        assert torch.isfinite(found).all()
+        values = logits(raw, x, family, torch, slope=2.0, offset=-1.0, monotone=True)
+        values.sum().backward()
+        assert torch.isfinite(values).all()
         assert torch.isfinite(raw.grad).all()
-        assert (torch.diff(found) >= 0).all()
-        assert found[0, 3].item() == pytest.approx(raw[0, 1].item() - 1.0)
+        assert (torch.diff(values) >= 0).all()
+        assert values[0, 3].item() == pytest.approx(raw[0, 1].item() - 1.0)
 
     @pytest.mark.parametrize("family", FAMILIES)
     def test_numpy_and_torch_agree(self, family):
@@ -175,9 +176,9 @@ class TestCurves:
         rng = np.random.default_rng(0)
         raw = rng.normal(size=(5, n_parameters(family))).astype(np.float32)
         x = rng.normal(size=(5, 9)).astype(np.float32)
-        one = logits(raw, x, family, np, slope=1.5, offset=0.5, monotone=True)
+        by_numpy = logits(raw, x, family, np, slope=1.5, offset=0.5, monotone=True)
         other = logits(torch.tensor(raw), torch.tensor(x), family, torch, slope=1.5, offset=0.5, monotone=True)
-        np.testing.assert_allclose(one, other.numpy(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(by_numpy, other.numpy(), rtol=1e-5, atol=1e-6)
 
     def test_the_formulas(self):
         x = np.array([[-0.25, 0.25]])
@@ -193,15 +194,15 @@ class TestCurves:
         bag = Bag(Recipe(family, True, "small", 3, 1.3, -0.7), weights)
         features, x = rng.normal(size=(5, 4)).astype(np.float32), rng.normal(size=(5, 7)).astype(np.float32)
         raw = forward(weights, features)
-        each = [logits(one, x, family, np, slope=1.3, offset=-0.7, monotone=True) for one in raw]
+        each = [logits(network, x, family, np, slope=1.3, offset=-0.7, monotone=True) for network in raw]
         np.testing.assert_allclose(np.mean(each, axis=0), bag(features, x), rtol=1e-4, atol=1e-4)
 
 
 class TestInputs:
     def test_features_of_short_and_empty_lists_are_finite(self):
-        found = list_features(candidates_of([[0.9, 0.5, 0.1], [0.4], [], [0.2, 0.2]]), depth=100)
-        assert np.isfinite(found).all()
-        assert (found[2, :1] == 0).all()
+        features = list_features(candidates_of([[0.9, 0.5, 0.1], [0.4], [], [0.2, 0.2]]), depth=100)
+        assert np.isfinite(features).all()
+        assert (features[2, :1] == 0).all()
 
     def test_standardized_scores(self):
         z, mean, spread = in_deviations(candidates_of([[3.0, 2.0, 1.0], [5.0]]))

@@ -58,14 +58,16 @@ class TestPipeline:
 
     def test_lists_stay_as_they_were(self, fitted):
         plain = Pipeline(retriever=fitted.retriever.spec.clone()).fit(DOCUMENTS).search(KNOWN[-1])
-        found = fitted.search(KNOWN[-1])
-        assert [(hit.document.id, hit.score) for hit in found] == [(hit.document.id, hit.score) for hit in plain]
+        hits = fitted.search(KNOWN[-1])
+        assert [(hit.document.id, hit.score) for hit in hits] == [(hit.document.id, hit.score) for hit in plain]
 
     def test_saved_and_loaded_it_decides_alike(self, fitted, tmp_path):
         fitted.save(tmp_path / "index")
         again = Pipeline.load(tmp_path / "index")
         assert again.stages[0].threshold == fitted.stages[0].threshold
-        assert [len(one) for one in again.search(QUERIES[100:])] == [len(one) for one in fitted.search(QUERIES[100:])]
+        assert [len(result) for result in again.search(QUERIES[100:])] == [
+            len(result) for result in fitted.search(QUERIES[100:])
+        ]
         assert again.stages[0].notes() == fitted.stages[0].notes()
 
     def test_evaluation_counts_abstentions_and_the_risk(self):
@@ -75,14 +77,14 @@ class TestPipeline:
             "test": Split(asked, {query.id: QRELS.get(query.id, {}) for query in asked}),
         }
         line = pipeline()
-        found = evaluate(line, Dataset("subjects", Corpus.from_documents(DOCUMENTS), splits), timed=False)
-        questions = found.metrics["filters"][0]["questions"]
-        answered = [len(result) > 0 for result in found.results]
-        wrong = [has and result.query.id not in QRELS for has, result in zip(answered, found.results, strict=True)]
+        evaluation = evaluate(line, Dataset("subjects", Corpus.from_documents(DOCUMENTS), splits), timed=False)
+        questions = evaluation.metrics["filters"][0]["questions"]
+        answered = [len(result) > 0 for result in evaluation.results]
+        wrong = [has and result.query.id not in QRELS for has, result in zip(answered, evaluation.results, strict=True)]
         assert questions["abstained"] == answered.count(False)
         assert questions["wrong"] == sum(wrong) / 20
         assert questions["auroc"]["value"] > 0.95
-        assert any("calibration questions" in note for note in found.metrics["notes"])
+        assert any("calibration questions" in note for note in evaluation.metrics["notes"])
 
     def test_without_unanswerable_questions_it_says_what_it_needs(self):
         with pytest.raises(DataError, match="learns from questions with and without a relevant document among the fir"):

@@ -80,8 +80,8 @@ class TestThreshold:
     def test_it_learns_where_to_cut(self, world, scale):
         threshold = Threshold(keep={"recall": 0.9}, scale=scale)
         threshold.fit(world.context())
-        found = threshold.process(world.batch, world.candidates)
-        kept = np.arange(20) < found.counts[:, None]
+        candidates = threshold.process(world.batch, world.candidates)
+        kept = np.arange(20) < candidates.counts[:, None]
         assert kept[world.relevant].mean() == pytest.approx(threshold.cut.recall)
         assert threshold.cut.recall >= 0.9
         hits = np.sort(threshold.values(world.batch, world.candidates)[world.relevant])[::-1]
@@ -150,8 +150,8 @@ class TestConformal:
     def test_it_takes_the_scale_of_what_it_holds(self, world):
         conformal = Conformal(filter=ScoreAdapter(networks=1), keep={"recall": 0.8})
         conformal.fit(world.context())
-        found = conformal.process(world.batch, world.candidates)
-        assert ((found.scores > 0) & (found.scores <= 1))[found.mask].all()
+        candidates = conformal.process(world.batch, world.candidates)
+        assert ((candidates.scores > 0) & (candidates.scores <= 1))[candidates.mask].all()
         assert conformal.gives_probabilities
 
     def test_other_promises_are_not_made(self):
@@ -200,10 +200,10 @@ def test_fitted_through_a_store_saved_and_loaded(stage, tmp_path):
     first.save(tmp_path / "index")
     third = Pipeline.load(tmp_path / "index")
     asked = QUERIES[18:]
-    answers = [[(h.document.id, h.score) for h in one] for one in first.search(asked)]
+    answers = [[(h.document.id, h.score) for h in result] for result in first.search(asked)]
     for other in (second, third):
-        assert answers == [[(h.document.id, h.score) for h in one] for one in other.search(asked)]
-    explained = [hit for one in first.search(asked, explain=True) for hit in one]
+        assert answers == [[(h.document.id, h.score) for h in result] for result in other.search(asked)]
+    explained = [hit for result in first.search(asked, explain=True) for hit in result]
     assert explained
     for hit in explained:  # the cosine beside what the filter made of it
         assert set(hit.explanation) == {"retriever", f"stages.0 {stage.type}"}
@@ -223,7 +223,7 @@ def test_behind_scores_of_any_kind_and_other_filters():
         ],
     )
     pipeline.fit(DOCUMENTS, training=TRAINING)
-    assert all(0 < hit.score <= 1 for one in pipeline.search(QUERIES) for hit in one)
+    assert all(0 < hit.score <= 1 for result in pipeline.search(QUERIES) for hit in result)
 
 
 def test_nothing_relevant_nothing_returned():

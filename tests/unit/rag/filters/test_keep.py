@@ -19,8 +19,8 @@ def table(pairs):
     width = max(map(len, pairs))
     scores = np.full((len(pairs), width), -np.inf, dtype=np.float32)
     relevant = np.zeros((len(pairs), width), dtype=bool)
-    for row, one in enumerate(pairs):
-        for column, (score, hit) in enumerate(one):
+    for row, pairs_of_query in enumerate(pairs):
+        for column, (score, hit) in enumerate(pairs_of_query):
             scores[row, column], relevant[row, column] = score, hit
     return scores, relevant
 
@@ -41,8 +41,8 @@ def test_the_threshold_is_the_one_that_the_rule_names(pairs, target, value):
     tried = list(outcomes(pairs))
     scores, relevant = table(pairs)
 
-    def f(one):
-        return (1 + value**2) * one[2] * one[1] / max(value**2 * one[2] + one[1], 1e-12)
+    def f(point):
+        return (1 + value**2) * point[2] * point[1] / max(value**2 * point[2] + point[1], 1e-12)
 
     if target == "recall":
         expected = next(t for t, recall, _, _ in tried if recall >= value)
@@ -50,7 +50,7 @@ def test_the_threshold_is_the_one_that_the_rule_names(pairs, target, value):
         meeting = [t for t, _, precision, _ in tried if precision >= value]
         expected = meeting[-1] if meeting else None
     elif target == "expected_relevant":
-        expected = next((t for t, _, _, found in tried if found >= value), None)
+        expected = next((t for t, _, _, relevant_kept in tried if relevant_kept >= value), None)
     else:
         best = max(map(f, tried))
         expected = next(t for t, *rest in tried if f((t, *rest)) >= best - 1e-12)
@@ -60,11 +60,11 @@ def test_the_threshold_is_the_one_that_the_rule_names(pairs, target, value):
         return
     cut = choose_cut({target: value}, scores, relevant, "'x'")
     if target == "f_beta":  # two thresholds may be equally good up to rounding
-        at = next(one for one in tried if one[0] == cut.threshold)
+        at = next(point for point in tried if point[0] == cut.threshold)
         assert f(at) == pytest.approx(max(map(f, tried)))
     else:
         assert cut.threshold == expected
-    _, recall, precision, _ = next(one for one in tried if one[0] == cut.threshold)
+    _, recall, precision, _ = next(point for point in tried if point[0] == cut.threshold)
     assert (recall, precision) == pytest.approx((cut.recall, cut.precision))
     kept = [[score for score, _ in row if score >= cut.threshold] for row in pairs]
     assert sum(map(len, kept)) / len(flat) == pytest.approx(cut.kept)

@@ -55,10 +55,10 @@ def test_conditions_hold_as_in_plain_python(rows, min_score, min_relative, top_k
 @pytest.mark.parametrize("best", [8.0, 0.0, -2.0])
 @pytest.mark.parametrize("min_relative", [0.0, 0.8, 1.0])
 def test_the_best_always_passes_a_relative_threshold(best, min_relative):
-    found = Threshold(min_relative=min_relative).process(QueryBatch([]), table([[best, best - 100]]))
-    assert pairs_of(found)[0][0] == (0, best)
+    candidates = Threshold(min_relative=min_relative).process(QueryBatch([]), table([[best, best - 100]]))
+    assert pairs_of(candidates)[0][0] == (0, best)
 
 
 def test_below_zero_relative_still_means_near_the_best():
-    found = Threshold(min_relative=0.5).process(QueryBatch([]), table([[-2.0, -2.9, -3.1]]))
-    assert [position for position, _ in pairs_of(found)[0]] == [0, 1]
+    candidates = Threshold(min_relative=0.5).process(QueryBatch([]), table([[-2.0, -2.9, -3.1]]))
+    assert [position for position, _ in pairs_of(candidates)[0]] == [0, 1]

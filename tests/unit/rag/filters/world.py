@@ -46,7 +46,7 @@ class World:
         k = self.relevant.shape[1]
         corpus = Corpus.from_documents(Document(f"d{number}", f"text {number}") for number in range(k))
         judgments = {
-            query.id: {f"d{place}": 1 for place in np.flatnonzero(row).tolist()} if judged else {}
+            query.id: {f"d{position}": 1 for position in np.flatnonzero(row).tolist()} if judged else {}
             for query, row in zip(self.batch.queries, self.relevant, strict=True)
         }
         context = FitContext(corpus, Passages.whole(corpus), Training(self.batch.queries, judgments), seed=seed)

@@ -54,13 +54,13 @@ def test_what_is_over_kept_passages_is_an_update_and_what_is_over_new_ones_is_no
 
 def test_identical_components_are_kept_together():
     table = passages()
-    one, twin = LSA(dim=2), LSA(dim=2)
-    FitContext(table.corpus, table).fit(one)
+    lsa, twin = LSA(dim=2), LSA(dim=2)
+    FitContext(table.corpus, table).fit(lsa)
     update = UpdateContext(table.corpus, table, kept=np.arange(3))
-    update.fit(one)
+    update.fit(lsa)
     update.fit(twin)
-    assert (update.is_kept(one), update.is_kept(twin)) == (True, True)
-    assert twin._components is one._components
+    assert (update.is_kept(lsa), update.is_kept(twin)) == (True, True)
+    assert twin._components is lsa._components
 
 
 def test_the_state_of_a_pipeline_is_replaced_as_a_whole():

@@ -90,7 +90,7 @@ def pdf(pages: list[list[tuple]], *, outline: list[tuple] = (), info: str = "", 
         out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
     start = len(out)
     out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
-    out += b"".join(b"%010d 00000 n \n" % place for place in places)
+    out += b"".join(b"%010d 00000 n \n" % offset for offset in places)
     locked = f" /Encrypt {lock} 0 R /ID [<00> <00>]" if lock else ""
     out += f"trailer\n<< /Size {len(objects) + 1} /Root {catalog} 0 R /Info {about} 0 R{locked} >>\nstartxref\n{start}\n%%EOF".encode()
     return bytes(out)

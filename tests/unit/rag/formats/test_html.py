@@ -23,9 +23,9 @@ def test_navigation_is_left_out_and_content_stays():
     <nav><ul><li>Home</ul></nav><div class="breadcrumbs">Home / Help</div>
     <div id="content"><h1>Returns</h1><p>Within 30 days.</p><aside>Ads</aside></div>
     <div class="sidebar">More</div><script>var x;</script><footer>(c)</footer></body></html>"""
-    found = read(page)
-    assert found.text == "# Returns\n\nWithin 30 days."
-    assert found.metadata == {"title": "Returns", "language": "en", "url": "https://x.org/returns", "author": "Ann"}
+    document = read(page)
+    assert document.text == "# Returns\n\nWithin 30 days."
+    assert document.metadata == {"title": "Returns", "language": "en", "url": "https://x.org/returns", "author": "Ann"}
 
 
 def test_a_title_right_before_the_content_belongs_to_it():
@@ -85,15 +85,26 @@ def test_no_end_tags_no_head_no_html():
     assert from_html("just words & more").text == "just words & more"
 
 
+def test_of_several_first_headings_the_title_is_that_of_the_head_or_the_head_itself():
+    page = "<title>{}</title><h1>1. Summary</h1><p>a<h6>deep</h6><p>b<h1>2. Vacuum</h1><p>c"
+    numbered = "# SQLite Autoincrement\n\n## 1. Summary\n\na\n\n###### deep\n\nb\n\n## 2. Vacuum\n\nc"
+    document = read(page.format("SQLite Autoincrement"))
+    assert (document.metadata["title"], document.text) == ("SQLite Autoincrement", numbered)
+    document = read(page.format("2. Vacuum - SQLite"))
+    assert (document.metadata["title"], document.text[:12]) == ("2. Vacuum", "# 1. Summary")
+    document = read("<title>Home</title><h1>Returns</h1><p>a")  # a single one knows better
+    assert (document.metadata["title"], document.text) == ("Returns", "# Returns\n\na")
+
+
 def test_the_title_is_put_first_where_no_heading_says_it():
     assert markdown("<title>Setup</title><p>text") == "# Setup\n\ntext"
     assert markdown("<title>8.1.\u00a0Types</title><h2>8.1.\u00a0Types</h2><p>text") == "## 8.1. Types\n\ntext"
 
 
 def test_elements_too_deep_keep_their_words():
-    found = read("<p>top</p>" + "<div>" * 5000 + "bottom" + "</div>" * 5000)
-    assert found.text == "top\n\nbottom"
-    assert found.counts == {"markup_deep": 1}
+    document = read("<p>top</p>" + "<div>" * 5000 + "bottom" + "</div>" * 5000)
+    assert document.text == "top\n\nbottom"
+    assert document.counts == {"markup_deep": 1}
 
 
 def test_large_pages_are_read():
@@ -115,9 +126,9 @@ JAPANESE = "<p>これは日本語の文章です。検索の索引を作りま�
     ],
 )
 def test_encodings_that_pages_have_whatever_they_say(encoding, declared, guessed):
-    found = read(f"<meta charset='{declared}'>{JAPANESE * 3}".encode(encoding))
-    assert "これは日本語の文章です" in found.text
-    assert ("encodings_guessed" in found.counts) == guessed
+    document = read(f"<meta charset='{declared}'>{JAPANESE * 3}".encode(encoding))
+    assert "これは日本語の文章です" in document.text
+    assert ("encodings_guessed" in document.counts) == guessed
 
 
 def test_latin_pages_and_a_named_encoding():

@@ -33,16 +33,16 @@ def test_word_headings_code_nested_tables_and_properties():
         + w("b = 2", "Code")
         + w_table([["a", "b"], ["c", inner + w("")]])
     )
-    found = read("x.docx", docx(body))
-    assert found.text == "# One\n\n## Two\n\n```\na = 1\nb = 2\n```\n\n| a | b |\n| --- | --- |\n| c | x, y 1, 2 |"
-    assert found.metadata == {"title": "One", "author": "Ann"}
+    document = read("x.docx", docx(body))
+    assert document.text == "# One\n\n## Two\n\n```\na = 1\nb = 2\n```\n\n| a | b |\n| --- | --- |\n| c | x, y 1, 2 |"
+    assert document.metadata == {"title": "One", "author": "Ann"}
 
 
 def test_slides_have_notes_and_tables():
     table = "<p:graphicFrame><a:graphic><a:graphicData><a:tbl><a:tr><a:tc><a:txBody><a:p><a:r><a:t>a</a:t></a:r></a:p></a:txBody></a:tc></a:tr></a:tbl></a:graphicData></a:graphic></p:graphicFrame>"
-    found = read("x.pptx", pptx([shape("ctrTitle", "Start") + table + shape("ftr", "footer")]))
-    assert found.text == "## Start\n\n| a |\n| --- |"
-    assert found.metadata["pages"] == 1
+    document = read("x.pptx", pptx([shape("ctrTitle", "Start") + table + shape("ftr", "footer")]))
+    assert document.text == "## Start\n\n| a |\n| --- |"
+    assert document.metadata["pages"] == 1
 
 
 def test_cells_are_written_as_people_write_them():

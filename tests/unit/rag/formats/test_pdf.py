@@ -84,15 +84,17 @@ def test_the_outline_gives_headings():
         ("Details", 72, 700, 11, "F3"),
         *text_page(["More."], top=670),
     ]
-    found = read(pdf([lines, text_page(["Last page."])], outline=[("Setting up", 0), ("Details", 0)]))
-    assert found.text == "# 1 Setting up\n\nInstall it.\n\n# Details\n\nMore. \f\n\nLast page."
+    document = read(pdf([lines, text_page(["Last page."])], outline=[("Setting up", 0), ("Details", 0)]))
+    assert document.text == "# 1 Setting up\n\nInstall it.\n\n# Details\n\nMore. \f\n\nLast page."
 
 
 def test_a_title_that_begins_a_paragraph_is_a_heading():
     lines = [("Column", 72, 700, 10, "F3"), ("The function may be used in plots.", 112, 700, 10, "F1")]
     first = [("Data", 72, 780, 12, "F3"), *text_page(["Column by column, all is read."], top=750)]
-    found = read(pdf([[*first, *lines]], outline=[("Data", 0, 795), ("Column", 0, 711)]))
-    assert found.text == ("# Data\n\nColumn by column, all is read.\n\n# Column\n\nThe function may be used in plots.")
+    document = read(pdf([[*first, *lines]], outline=[("Data", 0, 795), ("Column", 0, 711)]))
+    assert document.text == (
+        "# Data\n\nColumn by column, all is read.\n\n# Column\n\nThe function may be used in plots."
+    )
 
 
 def test_a_part_may_be_set_in_another_size_than_its_title():
@@ -111,9 +113,9 @@ def test_without_an_outline_sizes_give_headings():
         ("Section", 72, 740, 14, "F1"),
         *text_page(["Body text that is long enough.", "More of it."], top=710),
     ]
-    found = read(pdf([lines]))
-    assert found.text == "# Title\n\n## Section\n\nBody text that is long enough. More of it."
-    assert found.metadata["title"] == "Title"
+    document = read(pdf([lines]))
+    assert document.text == "# Title\n\n## Section\n\nBody text that is long enough. More of it."
+    assert document.metadata["title"] == "Title"
 
 
 def test_code_keeps_its_lines_and_indentation():
@@ -171,9 +173,9 @@ def test_metadata_and_titles_that_programs_write():
 
 
 def test_scanned_pages_are_counted():
-    found = read(pdf([text_page(["Words."]), None, None]))
-    assert found.counts == {"pages_without_text": 2}
-    assert found.metadata["pages"] == 3
+    document = read(pdf([text_page(["Words."]), None, None]))
+    assert document.counts == {"pages_without_text": 2}
+    assert document.metadata["pages"] == 3
 
 
 UNMAPPED = b"/Encoding << /Differences [32 %s] >>" % b" ".join(b"/g%d" % code for code in range(32, 127))
@@ -181,9 +183,9 @@ UNMAPPED = b"/Encoding << /Differences [32 %s] >>" % b" ".join(b"/g%d" % code fo
 
 def test_fonts_that_do_not_say_which_letters_they_show():
     shown = pdf([text_page(['"#$%&*+! ,-./:;<=>?@']), text_page(["Plain words"])])
-    found = read(shown.replace(b"/Encoding /WinAnsiEncoding", UNMAPPED))
-    assert found.counts == {"letters_unmapped": 1}
-    assert found.text.split() == ["Plain", "words"]  # codes that are ASCII, as TeX's old fonts have
+    document = read(shown.replace(b"/Encoding /WinAnsiEncoding", UNMAPPED))
+    assert document.counts == {"letters_unmapped": 1}
+    assert document.text.split() == ["Plain", "words"]  # codes that are ASCII, as TeX's old fonts have
 
 
 @pytest.mark.parametrize(

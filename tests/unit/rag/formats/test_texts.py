@@ -17,8 +17,8 @@ def read(name: str, content: str | bytes) -> list:
 
 
 def test_front_matter_becomes_metadata():
-    (found,) = read("x.md", "---\ntitle: A\ntags: [x, y]\ndate: 2024-05-01\n---\n# B\n")
-    assert (found.text, found.metadata) == ("# B\n", {"title": "A", "tags": ["x", "y"], "date": "2024-05-01"})
+    (document,) = read("x.md", "---\ntitle: A\ntags: [x, y]\ndate: 2024-05-01\n---\n# B\n")
+    assert (document.text, document.metadata) == ("# B\n", {"title": "A", "tags": ["x", "y"], "date": "2024-05-01"})
     (broken,) = read("x.md", "---\n: [\n---\ntext")
     assert (broken.text, broken.metadata) == ("---\n: [\n---\ntext", {})
 
@@ -68,6 +68,19 @@ def test_tables_in_html_within_markdown():
     assert read("x.ipynb", json.dumps(notebook))[0].text == "| A | B |\n| --- | --- |\n| 1 | 2 |\n"
 
 
+def test_text_that_is_markup_is_read_as_such():
+    manual = (
+        "git-x(1)\n========\n\n[[issues]]\nISSUES\n------\n[verse]\nSee linkgit:git-config[1] and linkgit:git[1].\n"
+    )
+    (document,) = read("git-x.txt", manual)
+    assert document.text == "# git-x(1)\n\n## ISSUES\n\nSee git-config(1) and git(1)."
+    assert document.metadata["title"] == "git-x(1)"
+    page = "Title\n=====\n\n.. note:: Careful.\n\nSee :ref:`x` and :ref:`y`.\n"
+    assert read("page.txt", page)[0].text.startswith("# Title\n")
+    plain = "Title\n=====\n\nSee [[a]] and link:x.\n"
+    assert read("plain.txt", plain)[0].text == plain
+
+
 def test_mail_in_html_with_an_attachment():
     parts = (
         "From: a@x\nSubject: S\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=B\n\n--B\nContent-Type: text/html\n\n"
@@ -77,6 +90,21 @@ def test_mail_in_html_with_an_attachment():
     mail, note = read("x.eml", parts)
     assert (mail.text, mail.counts) == ("# S\n\nHello you", {"parts_skipped": 1})
     assert (note.part, note.text.strip()) == ("n.md", "# Note")
+
+
+@pytest.mark.parametrize(
+    ("header", "field", "value"),
+    [
+        ("From: Ann <a@[", "author", "Ann <a@["),
+        ("To: :;@", "to", ":;@"),
+        ("Message-ID: <a@[", "message_id", "<a@["),
+        ("In-Reply-To: <>", "in_reply_to", "<>"),
+    ],
+)
+def test_mail_keeps_headers_written_against_the_rules(header, field, value):
+    (mail,) = read("x.eml", f"Subject: S\n{header}\nDate: yesterday\n\nHello\n")
+    assert (mail.metadata[field], mail.text) == (value, "# S\n\nHello")
+    assert ("date" in mail.metadata, mail.counts) == (False, {"dates_unreadable": 1})
 
 
 def test_code_by_function(monkeypatch):

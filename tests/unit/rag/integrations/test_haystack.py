@@ -38,8 +38,8 @@ def test_a_saved_pipeline_goes_through_haystacks_yaml(pipeline: Pipeline, tmp_pa
         "retriever", PipelineRetriever(str(tmp_path / "index"), top_k=1, filters={"year": {"gte": 2000}})
     )
     again = haystack.Pipeline.loads(flow.dumps(), allowed_modules=["rag.integrations.haystack"])
-    found = again.run({"retriever": {"query": "fox"}})["retriever"]["documents"]
-    assert [document.id for document in found] == ["wolf"]
+    documents = again.run({"retriever": {"query": "fox"}})["retriever"]["documents"]
+    assert [document.id for document in documents] == ["wolf"]
 
 
 def test_a_pipeline_object_is_not_serialized(pipeline: Pipeline) -> None:

@@ -45,25 +45,25 @@ def test_parts_are_of_like_size():
 
 
 def test_candidates_are_those_of_all_lists():
-    found = union([table([[4, 2, 9]], [[3, 2, 1]]), table([[2, 7, -1]], [[9, 8, 0]])], 2)
-    assert found.documents.tolist() == [[2, 4, 7]]
+    joined = union([table([[4, 2, 9]], [[3, 2, 1]]), table([[2, 7, -1]], [[9, 8, 0]])], 2)
+    assert joined.documents.tolist() == [[2, 4, 7]]
 
 
 def test_a_list_says_what_a_plain_loop_says():
     listed = table([[4, 2, 9], [1, -1, -1]], [[3.0, 2.0, 1.0], [5.0, 0, 0]])
     candidates = table([[2, 4, 7], [1, 3, -1]], [[0, 0, 0], [0, 0, 0]])
-    found = from_list(listed, candidates)
-    assert [[2.0, 3.0, 1.0], [5.0, 5.0]] == [found["score"][0].tolist(), found["score"][1, :2].tolist()]
-    assert found["share"][0].tolist() == [0.5, 1.0, 0.0]
-    np.testing.assert_allclose(found["z"][0], (np.array([2, 3, 1]) - 2) / np.std([1, 2, 3]), rtol=1e-6)
-    np.testing.assert_allclose(found["1/rank"], [[1 / 12, 1 / 11, 0], [1 / 11, 0, 0]], rtol=1e-6)
+    features = from_list(listed, candidates)
+    assert [[2.0, 3.0, 1.0], [5.0, 5.0]] == [features["score"][0].tolist(), features["score"][1, :2].tolist()]
+    assert features["share"][0].tolist() == [0.5, 1.0, 0.0]
+    np.testing.assert_allclose(features["z"][0], (np.array([2, 3, 1]) - 2) / np.std([1, 2, 3]), rtol=1e-6)
+    np.testing.assert_allclose(features["1/rank"], [[1 / 12, 1 / 11, 0], [1 / 11, 0, 0]], rtol=1e-6)
 
 
 def test_scores_of_all_say_the_same_kind_of_thing():
     candidates = table([[2, 4, 7]], [[0, 0, 0]])
-    found = from_scores(np.array([[1.0, 4.0, 0.0]], dtype=np.float32), candidates)
-    assert found["share"].tolist() == [[0.25, 1.0, 0.0]]
-    np.testing.assert_allclose(found["1/rank"], [[1 / 12, 1 / 11, 0]], rtol=1e-6)
+    features = from_scores(np.array([[1.0, 4.0, 0.0]], dtype=np.float32), candidates)
+    assert features["share"].tolist() == [[0.25, 1.0, 0.0]]
+    np.testing.assert_allclose(features["1/rank"], [[1 / 12, 1 / 11, 0]], rtol=1e-6)
 
 
 def test_features_are_taken_by_name():
@@ -96,8 +96,8 @@ def test_the_linear_model_is_at_the_minimum_of_its_loss():
         for row in range(len(values)):
             logits = [float(scaled[row, c] @ w) for c in range(values.shape[1]) if mask[row, c]]
             right = [float(gains[row, c]) for c in range(values.shape[1]) if mask[row, c]]
-            log_sum = np.log(sum(np.exp(one) for one in logits))
-            total -= sum(g * (one - log_sum) for g, one in zip(right, logits, strict=True)) / sum(right)
+            log_sum = np.log(sum(np.exp(logit) for logit in logits))
+            total -= sum(g * (logit - log_sum) for g, logit in zip(right, logits, strict=True)) / sum(right)
         return total / len(values) + 0.05 * float(w @ w)
 
     least = loss(weights)
@@ -142,10 +142,10 @@ def test_ndcg_is_that_of_a_plain_loop():
     queries = [Query("0", "x"), Query("1", "y"), Query("2", "z")]
     judged = {"0": {"a": 2, "c": 1, "e": 0}, "1": {"gone": 1, "b": 1}, "2": {}}
     gains = Gains(queries, judged, corpus)
-    found = gains.ndcg(table([[2, 1, 0], [1, 0, -1], [0, 1, 2]], [[3, 2, 1], [2, 1, 0], [3, 2, 1]]))
+    values = gains.ndcg(table([[2, 1, 0], [1, 0, -1], [0, 1, 2]], [[3, 2, 1], [2, 1, 0], [3, 2, 1]]))
     ideal = 1 + 0.5 / np.log2(3)
-    assert found[0] == pytest.approx((0.5 + 1 / np.log2(4)) / ideal)
-    assert found[1] == pytest.approx(1.0)
-    assert np.isnan(found[2])
+    assert values[0] == pytest.approx((0.5 + 1 / np.log2(4)) / ideal)
+    assert values[1] == pytest.approx(1.0)
+    assert np.isnan(values[2])
     assert gains.missing == 1
     assert paired_gain(np.array([1.0, 0.0, np.nan]), np.array([0.0, 0.0, 1.0])) == (0.5, 0.5)

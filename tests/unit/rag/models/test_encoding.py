@@ -16,7 +16,7 @@ from rag.models import (
     load_sentence_transformer,
     ran,
 )
-from rag.models.batching import TokenProgress, token_batches
+from rag.models.batching import WeightedProgress, token_batches
 from rag.models.bert import BertForward
 from tests import tiny_models
 
@@ -134,17 +134,17 @@ def test_queries_are_read_once_for_vectors_and_tokens(tmp_path, monkeypatch):
 def test_threads_may_encode_at_once(tmp_path):
     encoder = load_sentence_encoder(build("bert", tmp_path), device="cpu")
     expected = encoder.encode(TEXTS, Reading(query=False)).vectors
-    found = [None] * 4
+    encoded = [None] * 4
 
     def work(number):
-        found[number] = encoder.encode(TEXTS, Reading(query=False)).vectors
+        encoded[number] = encoder.encode(TEXTS, Reading(query=False)).vectors
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    for vectors in found:
+    for vectors in encoded:
         np.testing.assert_array_equal(vectors, expected)
 
 
@@ -162,11 +162,23 @@ def test_batches_hold_what_the_budget_allows_and_every_text_once():
 
 def test_progress_counts_texts_by_their_tokens():
     said = []
-    progress = TokenProgress([100, 100, 1, 1, 1, 1], said.append)
+    progress = WeightedProgress([100, 100, 1, 1, 1, 1], said.append)
     for rows in token_batches([100, 100, 1, 1, 1, 1], 100):
         progress.done(rows)
     assert said == [2, 3, 1]
     assert sum(said) == 6
+
+
+def test_progress_of_blocks_that_count_their_own_texts():
+    said = []
+    progress = WeightedProgress([9, 9, 1, 1], said.append)
+    advance = progress.inside([0, 1])
+    advance(1)
+    assert said == [1]  # 9 of 20
+    progress.done_until(2)  # the second was not counted
+    assert said == [1, 2]  # 18 of 20
+    progress.inside([2, 3])(2)
+    assert said == [1, 2, 1]
 
 
 # -- pairs ---------------------------------------------------------------------------------------------------------

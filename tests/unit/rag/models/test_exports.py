@@ -67,7 +67,7 @@ def test_a_declared_pair_has_documents_and_queries_of_its_own(tmp_path):
     exact, near = embedder(path), embedder(path, precision="int8")
     np.testing.assert_array_equal(pair.embed_documents(TEXTS[:3]), exact.embed_documents(TEXTS[:3]))
     np.testing.assert_array_equal(pair.embed_queries(TEXTS[:3]), near.embed_queries(TEXTS[:3]))
-    assert len({one.fingerprint for one in (pair, exact, near)}) == 3
+    assert len({encoder.fingerprint for encoder in (pair, exact, near)}) == 3
 
 
 def test_a_declared_pair_shares_vectors_and_index_of_the_documents(tmp_path, monkeypatch):
@@ -159,7 +159,7 @@ def test_exports_are_kept_and_a_damaged_or_older_one_is_made_again(tmp_path, mon
     np.testing.assert_array_equal(vectors(), expected)
     assert len(made) == 1
     (folder,) = (tmp_path / "store/artifacts/onnx").iterdir()
-    shutil.rmtree(next(one for one in folder.iterdir() if one.is_dir()))
+    shutil.rmtree(next(entry for entry in folder.iterdir() if entry.is_dir()))
     np.testing.assert_array_equal(vectors(), expected)
     assert len(made) == 2
     monkeypatch.setattr(exports, "GRAPH_VERSION", 0)

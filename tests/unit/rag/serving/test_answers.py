@@ -74,10 +74,10 @@ def events(text: str) -> list[tuple[str, dict]]:
 def test_what_was_found_comes_before_the_answer(client):
     answer = client.post("/answer", json={"query": "apples"}, headers=EVENTS)
     assert answer.headers["content-type"].startswith("text/event-stream")
-    (first, found), *deltas, (last, written) = events(answer.text)
+    (first, retrieved), *deltas, (last, written) = events(answer.text)
     assert (first, {name for name, _ in deltas}, last) == ("found", {"delta"}, "answer")
     assert "".join(delta["text"] for _, delta in deltas).strip() == written["text"]
-    assert [hit["id"] for hit in found["result"]["hits"]] == ["a"]
+    assert [hit["id"] for hit in retrieved["result"]["hits"]] == ["a"]
     assert (written["text"], written["citations"]) == ("Apples are red [1].", [{"rank": 1, "id": "a"}])
     assert "rag_llm_calls_total 1.0" in client.get("/metrics").text
 

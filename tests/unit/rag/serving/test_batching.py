@@ -78,10 +78,10 @@ def test_only_those_who_ask_for_it_are_explained(pipeline):
     asked = [Waiting(snapshot, Query("0", "word1"), 3, explain=number == 1) for number in range(3)]
     batcher.submit(asked)
     gate.open.set()
-    found = [waiting.future.result(20).result for waiting in asked]
+    results = [waiting.future.result(20).result for waiting in asked]
     batcher.close()
-    assert [bool(result[0].explanation) for result in found] == [False, True, False]
-    assert dict(found[1][0].explanation) == dict(pipeline.search("word1", top_k=3, explain=True)[0].explanation)
+    assert [bool(result[0].explanation) for result in results] == [False, True, False]
+    assert dict(results[1][0].explanation) == dict(pipeline.search("word1", top_k=3, explain=True)[0].explanation)
 
 
 def test_one_that_cannot_be_answered_fails_alone(pipeline):
@@ -161,9 +161,9 @@ def test_many_threads(pipeline):
         return [hit.document.id for hit in waiting.future.result(20).result]
 
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(ask, range(120)))
+        answers = list(pool.map(ask, range(120)))
     batcher.close()
-    assert found == [[hit.document.id for hit in pipeline.search(WORDS[n % 40], top_k=5)] for n in range(120)]
+    assert answers == [[hit.document.id for hit in pipeline.search(WORDS[n % 40], top_k=5)] for n in range(120)]
 
 
 def test_closing_answers_what_waits(pipeline):

@@ -49,8 +49,8 @@ async def test_what_an_agent_is_told(service):
 
 async def test_searching_and_fetching(service):
     async with Client(make_mcp_server(service)) as client:
-        found = (await client.call_tool("search", {"query": "apples", "top_k": 1})).structured_content
-        assert found["results"] == [
+        content = (await client.call_tool("search", {"query": "apples", "top_k": 1})).structured_content
+        assert content["results"] == [
             {
                 "id": "a",
                 "title": "Fruit",
@@ -151,6 +151,6 @@ async def test_over_http_with_a_key(tmp_path: Path):
             httpx2.AsyncClient(headers=headers) as http,
             Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client,
         ):
-            found = await client.call_tool("search", {"query": "apples"})
-            assert found.structured_content["results"][0]["id"] == "a"
+            outcome = await client.call_tool("search", {"query": "apples"})
+            assert outcome.structured_content["results"][0]["id"] == "a"
             assert (await client.call_tool("fetch", {"id": "nobody"})).is_error

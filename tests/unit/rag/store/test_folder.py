@@ -19,9 +19,9 @@ from rag.store.writing import replace_file, replaced_folder
 def save(folder, **files):
     with write_folder(folder, "thing", {"note": "é"}) as data:
         for name, content in files.items():
-            place = data / name.replace("__", "/")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(content, encoding="utf-8")
+            file = data / name.replace("__", "/")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content, encoding="utf-8")
 
 
 def load(folder, **options):
@@ -95,9 +95,9 @@ def test_a_full_disk_is_told_in_our_words(tmp_path):
     "name", ["thesis.txt", "data-2024/measurements.csv", "data-abc.csv", "data-/x", ".hidden", "sub/x"]
 )
 def test_a_folder_with_other_things_is_refused_and_left_alone(tmp_path, name):
-    place = tmp_path / name
-    place.parent.mkdir(exist_ok=True)
-    place.write_text("mine")
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
     before = tree(tmp_path)
     first = name.partition("/")[0]
     expected = f"{tmp_path} holds other files than a thing ({first}): choose a new folder"
@@ -132,6 +132,11 @@ def test_a_file_in_the_way(tmp_path):
     )
 
 
+def test_a_folder_above_the_saved_one_is_told_apart(tmp_path):
+    save(tmp_path / "index", a="1")
+    assert message_of(load, tmp_path).endswith(f"(no manifest.json); did you mean {tmp_path / 'index'}?")
+
+
 def test_what_a_killed_writer_left_is_cleaned_up(tmp_path):
     (tmp_path / "data-0123456789ab").mkdir()
     (tmp_path / "data-0123456789ab" / "a").write_text("half")
@@ -154,12 +159,12 @@ def data_of(folder):
 
 def test_missing_and_shortened_files_are_found(tmp_path):
     save(tmp_path, a="12345", sub__b="1")
-    place = data_of(tmp_path) / "a"
-    place.write_text("1234")
+    file = data_of(tmp_path) / "a"
+    file.write_text("1234")
     assert message_of(load, tmp_path) == f"{tmp_path}: damaged: a has 4 bytes, expected 5"
-    place.unlink()
+    file.unlink()
     assert message_of(load, tmp_path) == f"{tmp_path}: damaged: a is missing"
-    place.write_text("12345")
+    file.write_text("12345")
     (data_of(tmp_path) / "sub" / "b").rename(data_of(tmp_path) / "b")
     assert message_of(load, tmp_path) == f"{tmp_path}: damaged: sub/b is missing"
 
@@ -228,14 +233,14 @@ def test_a_fingerprint_knows_no_order_of_keys(value):
 
 
 @given(JSON, JSON)
-def test_fingerprints_are_equal_when_the_values_are(one, other):
-    same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-    assert same == (fingerprint(one) == fingerprint(other))
+def test_fingerprints_are_equal_when_the_values_are(value, other):
+    same = json.dumps(value, sort_keys=True) == json.dumps(other, sort_keys=True)
+    assert same == (fingerprint(value) == fingerprint(other))
 
 
 @given(st.lists(st.text()), st.lists(st.text()))
-def test_texts_have_one_fingerprint_each(one, other):
-    assert (one == other) == (fingerprint_texts(one) == fingerprint_texts(other))
+def test_texts_have_one_fingerprint_each(texts, other):
+    assert (texts == other) == (fingerprint_texts(texts) == fingerprint_texts(other))
 
 
 def test_the_fingerprint_of_what_json_cannot_hold_is_not_guessed():

@@ -57,8 +57,8 @@ def test_the_word_that_was_indexed_is_found_first(form):
     documents = [Document(name, unicodedata.normalize("NFC", text)) for name, (text, _) in SENTENCES.items()]
     fragments = [Document(f"{name} letters", " ".join(word)) for name, (_, word) in SENTENCES.items()]
     pipeline = Pipeline(retriever=BM25()).fit([*fragments, *documents])
-    found = pipeline.search([unicodedata.normalize(form, word) for _, word in SENTENCES.values()], top_k=1)
-    assert list(SENTENCES) == [hits[0].document.id for hits in found]
+    results = pipeline.search([unicodedata.normalize(form, word) for _, word in SENTENCES.values()], top_k=1)
+    assert list(SENTENCES) == [hits[0].document.id for hits in results]
 
 
 @pytest.mark.parametrize("name", SENTENCES)

@@ -160,12 +160,12 @@ def test_as_many_anchors_as_anchor_queries_do_no_harm():
 def test_items_in_another_order_give_the_answer_in_that_order():
     world = World(5)
     order = np.random.default_rng(6).permutation(40)
-    place = np.argsort(order)
+    position_of = np.argsort(order)
     plan = Plan([5, 5, 5])
     taken, *_ = search(
         Everything(world.vectors, None, world.listed), world.score, plan, first=world.listed, prior=world.prior
     )
-    moved = place[world.listed]
+    moved = position_of[world.listed]
     prior = Prior(moved, world.prior.values, world.prior.missing)
     again, *_ = search(
         Everything(world.vectors[order], None, moved),
@@ -174,7 +174,7 @@ def test_items_in_another_order_give_the_answer_in_that_order():
         first=moved,
         prior=prior,
     )
-    assert place[taken].tolist() == again.tolist()
+    assert position_of[taken].tolist() == again.tolist()
 
 
 @given(SEEDS, st.integers(1, 12), st.sampled_from(["mean", "softmax", "ucb", "thompson"]), st.booleans())
@@ -252,12 +252,12 @@ def test_the_best_of_blocks_are_the_best_of_all(seed, k, block):
     bonus = rng.integers(0, 3, size=listed.shape).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blocks, "_BLOCK", block)
-        found = Everything(vectors, None, listed).best(weights, bonus, taken, k)
+        best = Everything(vectors, None, listed).best(weights, bonus, taken, k)
     for row in range(4):
         scores = vectors @ weights[row]
         scores[listed[row]] += bonus[row]
         order = sorted(set(range(30)) - set(taken[row].tolist()), key=lambda i: (-scores[i], i))
-        assert order[:k] == found[row].tolist()
+        assert order[:k] == best[row].tolist()
 
 
 def test_rounds_share_a_budget():

@@ -72,13 +72,13 @@ def test_stopped_and_started_again_it_goes_on(tmp_path, monkeypatch):
     first, second = Judge(fail_after=150), Judge()
     with pytest.raises(KeyboardInterrupt):
         score_matrix(CallableScorer(first, name="judge"), QUERIES, context(store=Store(tmp_path)))
-    assert [f"{one.kind} {one.about}" for one in Store(tmp_path).entries()] == ["score_matrix unfinished"]
+    assert [f"{entry.kind} {entry.about}" for entry in Store(tmp_path).entries()] == ["score_matrix unfinished"]
     assert Store(tmp_path).verify() == []
     scores = score_matrix(CallableScorer(second, name="judge"), QUERIES, context(store=Store(tmp_path)))
     np.testing.assert_allclose(expected(), scores)
     assert len(first.pairs) == 128
     assert len(TEXTS) * len(QUERIES) == len(first.pairs) + len(second.pairs)
-    assert [one.kind for one in Store(tmp_path).entries()] == ["score_matrix"]
+    assert [entry.kind for entry in Store(tmp_path).entries()] == ["score_matrix"]
 
 
 def test_a_new_document_costs_one_score_per_anchor_query_and_changes_no_other_vector(tmp_path):
@@ -103,8 +103,8 @@ def test_folding_in_one_item_is_folding_in_all():
     for given in (None, directions):
         vectors, offsets = fold_in(scores, given)
         alone = [fold_in(scores[:, [item]], given) for item in range(9)]
-        np.testing.assert_allclose(vectors, np.concatenate([one[0] for one in alone]), atol=1e-6)
-        np.testing.assert_allclose(offsets, np.concatenate([one[1] for one in alone]), atol=1e-6)
+        np.testing.assert_allclose(vectors, np.concatenate([folded[0] for folded in alone]), atol=1e-6)
+        np.testing.assert_allclose(offsets, np.concatenate([folded[1] for folded in alone]), atol=1e-6)
 
 
 def test_too_many_calls_are_refused_with_what_they_would_take():
@@ -179,8 +179,8 @@ def test_a_bilinear_form_is_found_again():
     true = rng.normal(size=(4, 4)) + 2 * np.eye(4)
     rows, columns = np.divmod(rng.permutation(1200)[:600], 40)
     scores = np.einsum("ij,ij->i", queries[rows] @ true, items[columns])
-    found = bilinear_form(queries, items, rows, columns, scores, ridge=1e-9, iterations=60)
-    np.testing.assert_allclose(true, found, atol=1e-4)
+    fitted_form = bilinear_form(queries, items, rows, columns, scores, ridge=1e-9, iterations=60)
+    np.testing.assert_allclose(true, fitted_form, atol=1e-4)
     held = bilinear_form(queries, items, rows, columns, scores, ridge=1e9, iterations=60)
     np.testing.assert_allclose(held, held[0, 0] * np.eye(4), atol=1e-4)
 
@@ -191,12 +191,12 @@ def test_alternating_least_squares_completes_a_matrix_and_leaves_the_unscored_al
     full = queries @ items.T
     rows, columns = np.divmod(rng.permutation(25 * 30)[:500], 30)
     start = rng.normal(size=(31, 2)).astype(np.float32)
-    found = alternating_least_squares(
+    completed = alternating_least_squares(
         start, rows, columns, full[rows, columns], ridge=1e-3, iterations=100, n_queries=25
     )
-    assert start[30].tolist() == found[30].tolist()
-    fit = np.linalg.lstsq(found[:30].astype(np.float64), full.T[:30], rcond=None)[0]
-    np.testing.assert_allclose(full.T[:30], found[:30] @ fit, atol=0.05)
+    assert start[30].tolist() == completed[30].tolist()
+    fit = np.linalg.lstsq(completed[:30].astype(np.float64), full.T[:30], rcond=None)[0]
+    np.testing.assert_allclose(full.T[:30], completed[:30] @ fit, atol=0.05)
 
 
 @pytest.mark.parametrize("variant", ["inductive", "transductive"])
@@ -227,8 +227,8 @@ def test_passages_of_every_query_are_the_nearest_and_random_others():
 @pytest.mark.parametrize("factors", [AnchorQueryFactors, partial(MatrixFactorization, embedder=WordEmbedder())])
 def test_other_queries_in_the_file_make_other_factors(factors, tmp_path):
     file = tmp_path / "queries.txt"
-    found = set()
+    cache_keys = set()
     for text in ("one\ntwo", "one\nthree"):
         file.write_text(text)
-        found.add(factors(queries=str(file)).spec.cache_key)
-    assert len(found) == 2
+        cache_keys.add(factors(queries=str(file)).spec.cache_key)
+    assert len(cache_keys) == 2

@@ -33,8 +33,8 @@ def direct(vectors, features, targets, ridge):
     system = np.block([[features, vectors], [np.zeros((d, p)), np.sqrt(ridge) * np.eye(d)]])
     low = np.full(p + d, -np.inf)
     low[1:p] = 0
-    found = lsq_linear(system, np.concatenate([targets, np.zeros(d)]), (low, np.full(p + d, np.inf)), tol=1e-13)
-    return found.x[:p], found.x[p:]
+    solution = lsq_linear(system, np.concatenate([targets, np.zeros(d)]), (low, np.full(p + d, np.inf)), tol=1e-13)
+    return solution.x[:p], solution.x[p:]
 
 
 @given(SEEDS, BLOCKS, st.integers(1, 3), st.integers(1, 6), st.integers(1, 3), st.sampled_from([0.01, 1.0, 30.0]))
@@ -77,8 +77,8 @@ def test_rows_of_zeros_are_items_that_are_not_there():
     arrays = [array * there.reshape(1, -1, *(1,) * (array.ndim - 2)) for array in (vectors, features, targets)]
     padded = grown(GrowingRidge(1, 8, 4, 2, 0.5), [3, 5], arrays)
     alone = grown(GrowingRidge(1, 5, 4, 2, 0.5), [2, 3], [array[:, there] for array in arrays])
-    for one, other in zip(padded.solve(), alone.solve(), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-12)
+    for actual, other in zip(padded.solve(), alone.solve(), strict=True):
+        np.testing.assert_allclose(actual, other, atol=1e-12)
     np.testing.assert_allclose(padded.variance(), alone.variance(), atol=1e-12)
 
 
@@ -125,7 +125,7 @@ def test_the_pseudo_inverse_is_that_of_numpy_and_cuts_small_values(offset):
         vectors -= vectors.mean(axis=1, keepdims=True)
     solver = PseudoInverse(rcond=1e-4, center=bool(offset))
     grown(solver, [12, 8], (vectors, np.zeros((2, 20, 0)), targets + offset))
-    _, found = solver.solve()
+    _, solved = solver.solve()
     level = targets.mean(axis=1, keepdims=True) if offset else 0
-    np.testing.assert_allclose((vectors @ found[..., None])[..., 0] + level, targets, atol=1e-5)
-    assert np.abs(found).max() < 10  # without the cut, 1e-9 would make it millions
+    np.testing.assert_allclose((vectors @ solved[..., None])[..., 0] + level, targets, atol=1e-5)
+    assert np.abs(solved).max() < 10  # without the cut, 1e-9 would make it millions

@@ -63,14 +63,14 @@ SETTINGS = [
 def test_every_query_costs_the_budget_and_gets_exact_scores(arguments):
     stage = fitted(budget=30, **arguments)
     asked, given = batch(), table((20, 5, 1, 0, 20, 12))
-    found = stage.process(asked, given)
-    assert found.counts.tolist() == [30, 30, 30, 0, 30, 30]
+    candidates = stage.process(asked, given)
+    assert candidates.counts.tolist() == [30, 30, 30, 0, 30, 30]
     assert asked.ledger.total.scorer_calls == 150
     pairs = [pair for rows, ids in stage.scorer.asked for pair in zip(rows, ids, strict=True)]
     assert 150 == len(set(pairs)) == len(pairs)
     for row in (0, 1, 2, 4, 5):
-        np.testing.assert_array_equal(TABLE[row, found.documents[row]], found.scores[row])
-    assert found.documents.tolist() == found.passages.tolist()
+        np.testing.assert_array_equal(TABLE[row, candidates.documents[row]], candidates.scores[row])
+    assert candidates.documents.tolist() == candidates.passages.tolist()
 
 
 @pytest.mark.parametrize("arguments", SETTINGS, ids=str)
@@ -106,26 +106,26 @@ def test_it_finds_what_the_first_stage_missed():
     best = np.argsort(-TABLE, axis=1)[:, :10]
     given = table((8,) * QUERIES)
     listed = np.mean([np.isin(best[row], given.documents[row]).mean() for row in range(QUERIES)])
-    found = fitted(budget=30).process(batch(), given)
-    reached = np.mean([np.isin(best[row], found.documents[row]).mean() for row in range(QUERIES)])
+    candidates = fitted(budget=30).process(batch(), given)
+    reached = np.mean([np.isin(best[row], candidates.documents[row]).mean() for row in range(QUERIES)])
     assert listed < 0.7 < 0.95 < reached
 
 
 def test_in_the_scope_of_a_list_nothing_else_is_scored():
     given = table((20, 5, 1, 0, 20, 12))
     asked = batch()
-    found = fitted(budget=10, rounds=3, scope=15).process(asked, given)
-    assert found.counts.tolist() == [10, 5, 1, 0, 10, 10]
+    candidates = fitted(budget=10, rounds=3, scope=15).process(asked, given)
+    assert candidates.counts.tolist() == [10, 5, 1, 0, 10, 10]
     assert asked.ledger.total.scorer_calls == 36
     for row in range(QUERIES):
-        assert set(found.documents[row, : found.counts[row]]) <= set(given.documents[row, :15].tolist())
+        assert set(candidates.documents[row, : candidates.counts[row]]) <= set(given.documents[row, :15].tolist())
 
 
 def test_anncur_is_adacur_with_one_round_and_the_same_anchors():
     shared = {"budget": 30, "anchors": 12, "start": "random", "seed": 5, "levels": TABLE.mean(0)}
     anncur, adacur = fitted(ANNCUR, **shared), fitted(ADACUR, rounds=1, **shared)
-    one, other = (stage.process(batch(), table()) for stage in (anncur, adacur))
-    assert one.documents.tolist() == other.documents.tolist()
+    by_anncur, other = (stage.process(batch(), table()) for stage in (anncur, adacur))
+    assert by_anncur.documents.tolist() == other.documents.tolist()
     assert anncur.scorer.asked == adacur.scorer.asked
 
 
@@ -147,19 +147,19 @@ def test_documents_come_once_with_their_best_passage():
     given = np.tile(np.arange(5), (QUERIES, 1))
     listed = Candidates.from_scores(given, np.zeros(given.shape), given * 2)
     stage = fitted(table=scores, passages=passages, budget=N)
-    found = stage.process(batch(), listed)
+    candidates = stage.process(batch(), listed)
     best = scores.reshape(QUERIES, -1, 2)
     order = np.argsort(-best.max(2), axis=1)
-    assert order.tolist() == found.documents.tolist()
-    assert (order * 2 + np.take_along_axis(best.argmax(2), order, 1)).tolist() == found.passages.tolist()
+    assert order.tolist() == candidates.documents.tolist()
+    assert (order * 2 + np.take_along_axis(best.argmax(2), order, 1)).tolist() == candidates.passages.tolist()
 
 
 def test_twins_are_both_found_lowest_position_first():
     vectors, scores = VECTORS.copy(), TABLE.copy()
     vectors[30:], scores[:, 30:] = vectors[:30], scores[:, :30]
-    found = fitted(vectors=vectors, table=scores, budget=N).process(batch(), table())
+    candidates = fitted(vectors=vectors, table=scores, budget=N).process(batch(), table())
     for row in range(QUERIES):
-        assert found.documents[row, 0] + 30 == found.documents[row, 1]
+        assert candidates.documents[row, 0] + 30 == candidates.documents[row, 1]
 
 
 def test_a_blend_mixes_the_orders_by_rank():

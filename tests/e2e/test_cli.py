@@ -311,7 +311,7 @@ BM25 = "type: pipeline\nretriever: {type: bm25}\n"
         ({"p.yaml": BM25}, ["check", "p.yaml", "--set", "oops"], "must be PATH=VALUE"),
         ({"p.yaml": BM25}, ["eval", "p.yaml", "--dataset", "nope"], "built-in dataset: 'nope'"),
         ({"p.yaml": BM25}, ["eval", "p.yaml", "--split", "tset"], "did you mean 'test'?"),
-        ({"p.yaml": BM25}, ["eval", "p.yaml", "--measures", "nDGC@10"], "did you mean 'nDCG'?"),
+        ({"p.yaml": BM25}, ["eval", "p.yaml", "--measures", "nDGC@10"], "did you mean 'nDCG@10'?"),
         (
             {"p.yaml": BM25, "out/x": ""},
             ["eval", "p.yaml", "--out", "out"],

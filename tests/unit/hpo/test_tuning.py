@@ -511,7 +511,7 @@ def test_answers_are_neither_written_nor_paid_for(dataset):
 
 @pytest.mark.parametrize(("timeout", "n_trials", "said"), [(5.0, 9, True), (5.0, 1, False), (None, 9, False)])
 def test_a_sweep_that_ran_out_of_time_says_so(timeout: float | None, n_trials: int, said: bool) -> None:
-    asked = SimpleNamespace(timeout=timeout, n_trials=n_trials, goals=())
+    asked = SimpleNamespace(timeout=timeout, n_trials=n_trials, goals=(), sampler=SimpleNamespace(ends=False))
     notes = _notes(asked, [Finished(0, "complete", {})], {"tune": "dev", "n_tune": 99})
     assert said == any(note.startswith("1 of 9 trials: the time limit of 5 s was reached") for note in notes)
 

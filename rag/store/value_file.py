@@ -34,6 +34,13 @@ _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT
 """SQLite's codes for a file whose content is wrong."""
 
 
+class _Connection(sqlite3.Connection):
+    """Closed where nobody refers to it any more, such as that of a store outside ``with``; Python 3.13 would warn."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def rows_after(connection: sqlite3.Connection, *, key: bytes) -> list[tuple[bytes, bytes, float]]:
     """The first 2,000 rows with a greater key, in the order of the keys."""
     statement = 'SELECT key, value, seconds FROM "values" WHERE key > ? ORDER BY key LIMIT 2000'
@@ -52,7 +59,7 @@ def open_writable(path: Path, description: str) -> sqlite3.Connection:
     Raises:
         ArtifactError: It is of a newer format.
     """
-    connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=60, check_same_thread=False, factory=_Connection)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
@@ -118,4 +125,5 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     """Open a file to read it."""
     # Where nothing may be written, SQLite cannot make the files beside it that WAL needs, unless nobody else writes.
     immutable = "" if os.access(path.parent, os.W_OK) else "&immutable=1"
-    return sqlite3.connect(f"file:{path}?mode=ro{immutable}", uri=True, timeout=60, check_same_thread=False)
+    address = f"file:{path}?mode=ro{immutable}"
+    return sqlite3.connect(address, uri=True, timeout=60, check_same_thread=False, factory=_Connection)

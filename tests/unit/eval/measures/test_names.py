@@ -251,5 +251,5 @@ def test_names_are_read_without_what_python_3_14_removed(
     monkeypatch: pytest.MonkeyPatch, name: str, measure: ir_measures.Measure
 ) -> None:
     for gone in ("Num", "Str", "NameConstant"):
-        monkeypatch.delattr(ast, gone, raising=False)
+        monkeypatch.delitem(vars(ast), gone, raising=False)  # where they only warn, that is an error of the test
     assert parse_measures([name]) == [measure]

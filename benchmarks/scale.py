@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +66,17 @@ def server_seconds(first: int | None) -> float:
     """CPU seconds that a server's processes have taken so far, those included that have ended."""
     if first is None:
         return 0.0
-    total = 0
+    parents, spent = {}, {}
     for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
+        with suppress(OSError):  # of a process that has ended
             fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == first or path.parent.name == str(first):
-            total += sum(map(int, fields[11:15]))
-    return total / os.sysconf("SC_CLK_TCK")
+            parents[int(path.parent.name)] = int(fields[1])
+            spent[int(path.parent.name)] = sum(map(int, fields[11:15]))
+    own, ticks = [first], 0
+    for process in own:
+        ticks += spent.get(process, 0)
+        own += [child for child, parent in parents.items() if parent == process]
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 class Spent:
@@ -144,28 +146,52 @@ def postgres(n: int, storage: str) -> None:
         gc.collect()
 
 
+def judged(keys: np.ndarray, scores: np.ndarray, mask: np.ndarray) -> tuple[float, int]:
+    """Recall@10 of lists (-1 padding), int64 [q, k'], and how many are short; ``scores`` are those of all rows. A row
+    that is as good as the last of the right ones is right.
+    """
+    wanted = min(K, int(mask.sum()))
+    kth = np.sort(scores[:, mask], axis=1)[:, -wanted]
+    there = keys >= 0
+    right = (np.take_along_axis(scores, np.where(there, keys, 0), 1) >= kth[:, None] - 1e-6) & there
+    return right.sum() / (len(keys) * wanted), int((there.sum(axis=1) < wanted).sum())
+
+
+def in_batches(index: Any, queries: np.ndarray, condition: Any) -> np.ndarray:
+    """Keys of all queries, asked 100 at a time, int64 [q, 10]."""
+    tables = [index.search_where(queries[row : row + 100], K, condition)[0] for row in range(0, QUERIES, 100)]
+    return padded([row for table in tables for row in table])
+
+
+def padded(lists: list[Any]) -> np.ndarray:
+    """Lists of keys as one table with -1 padding."""
+    keys = np.full((len(lists), K), -1, dtype=np.int64)
+    for row, own in enumerate(lists):
+        keys[row, : len(own)] = own
+    return keys
+
+
+def measured(name: str, recall: float, short: int, spent: Spent) -> str:
+    """A row of a table about all queries."""
+    return (
+        f"| {name} | {recall:.3f} | {short} of {QUERIES} | {1000 * spent.cpu / QUERIES:.2f} | "
+        f"{1000 * spent.server / QUERIES:.2f} |"
+    )
+
+
 def searched(index: Any, queries: Any, scores: Any, name: str, mask: Any, condition: Any, first: int | None) -> str:
-    inside = np.flatnonzero(mask)
-    wanted = min(K, len(inside))
-    kth = np.sort(scores[:, inside], axis=1)[:, -wanted]
     index.search_where(queries[:5], K, condition)
     reader = index._reader
-    few = len(inside) if condition is None else reader._passing(reading.condition_key(condition))
+    few = len(mask) if condition is None else reader._passing(reading.condition_key(condition))
     by = "all that pass" if reader._is_few(few, K) else "graph"
     with Spent(first) as alone:
         for row in range(50):
             index.search_where(queries[row : row + 1], K, condition)
     with Spent(first) as together:
-        tables = [index.search_where(queries[row : row + 100], K, condition) for row in range(0, QUERIES, 100)]
-    recall, short = 0.0, 0
-    for number, (keys, _) in enumerate(tables):
-        rows = np.arange(number * 100, number * 100 + len(keys))
-        there = keys >= 0
-        short += int((there.sum(axis=1) < wanted).sum())
-        exact = np.take_along_axis(scores[rows], np.where(there, keys, 0), 1)
-        recall += float(((exact >= kth[rows, None] - 1e-6) & there).sum())
+        keys = in_batches(index, queries, condition)
+    recall, short = judged(keys, scores, mask)
     return (
-        f"| {name} | {by} | {recall / (QUERIES * wanted):.3f} | {short} of {QUERIES} | {20 * alone.cpu:.2f} | "
+        f"| {name} | {by} | {recall:.3f} | {short} of {QUERIES} | {20 * alone.cpu:.2f} | "
         f"{1000 * together.cpu / QUERIES:.2f} |"
     )
 
@@ -250,22 +276,14 @@ def langchain(n: int, settings: str, first: int | None) -> None:
     print(f"langchain-postgres, {n:,} rows, {settings}: {build.cpu:.1f} CPU s to write ({build.client:.1f} here)\n")
     print("| passing | recall@10 | short lists | CPU ms a query | of these on the server |")
     print("|---|---|---|---|---|")
+    scores = queries @ vectors.T
     for name, mask, condition in conditions(labels):
-        inside = np.flatnonzero(mask)
-        wanted = min(K, len(inside))
-        kth = np.sort(queries @ vectors[inside].T, axis=1)[:, -wanted]
         retriever = store.as_retriever(search_kwargs={"k": K, "filter": condition})
         retriever.invoke("0")
-        recall = short = 0
         with Spent(first) as spent:
             lists = [retriever.invoke(str(row)) for row in range(QUERIES)]
-        for row, hits in enumerate(lists):
-            short += len(hits) < wanted
-            recall += sum(queries[row] @ vectors[int(hit.page_content)] >= kth[row] - 1e-6 for hit in hits)
-        print(
-            f"| {name} | {recall / (QUERIES * wanted):.3f} | {short} of {QUERIES} | "
-            f"{1000 * spent.cpu / QUERIES:.2f} | {1000 * spent.server / QUERIES:.2f} |"
-        )
+        keys = padded([[int(hit.page_content) for hit in hits] for hits in lists])
+        print(measured(name, *judged(keys, scores, mask), spent))
 
 
 def milvus(n: int) -> None:
@@ -284,18 +302,11 @@ def milvus(n: int) -> None:
         print(f"\n{n:,} x {DIMENSION}: {build.cpu:.1f} CPU s ({build.client:.1f} here), {build.wall:.0f} s\n")
         print("| passing | recall@10 | short lists | CPU ms a query, in batches of 100 | of these on the server |")
         print("|---|---|---|---|---|")
+        scores = queries @ vectors.T
         for name, mask, condition in conditions(labels):
-            inside = np.flatnonzero(mask)
-            wanted = min(K, len(inside))
-            kth = np.sort(queries @ vectors[inside].T, axis=1)[:, -wanted]
             with Spent(first) as spent:
-                tables = [index.search_where(queries[r : r + 100], K, condition) for r in (0, 100)]
-            keys, scores = (np.concatenate(part) for part in zip(*tables, strict=True))
-            recall = ((scores >= kth[:, None] - 1e-5) & (keys >= 0)).sum() / (QUERIES * wanted)
-            print(
-                f"| {name} | {recall:.3f} | {int(((keys >= 0).sum(axis=1) < wanted).sum())} of {QUERIES} | "
-                f"{1000 * spent.cpu / QUERIES:.2f} | {1000 * spent.server / QUERIES:.2f} |"
-            )
+                keys = in_batches(index, queries, condition)
+            print(measured(name, *judged(keys, scores, mask), spent))
         changed(index, passages, vectors, build, first)
 
 
@@ -303,8 +314,9 @@ if __name__ == "__main__":
     part, number, *rest = sys.argv[1:]
     if part == "postgres":
         postgres(int(number), rest[0] if rest else "vector")
-    elif part == "langchain":
+    elif part == "milvus":
+        milvus(int(number))
+    else:
+        assert part == "langchain"
         with server() as process:
             langchain(int(number), " ".join(rest), process)
-    else:
-        {"milvus": milvus}[part](int(number))

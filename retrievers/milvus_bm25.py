@@ -10,7 +10,7 @@ from rag.candidates import Candidates, Floats, Ints
 from rag.component import Runtime, Secret
 from rag.corpus.passages import Passages
 from rag.errors import NotFittedError
-from rag.retrievers.indexes.milvus.connection import MilvusServer, check_address
+from rag.retrievers.indexes.milvus.connection import check_address
 from rag.retrievers.indexes.milvus.contents import TextContent
 from rag.retrievers.indexes.milvus.index import RowsInMilvus
 from rag.retrievers.keys import best_documents_where
@@ -76,7 +76,6 @@ class MilvusBM25(RowsInMilvus, Retriever):
         self.keep_hours = keep_hours
         self.top_k = top_k
         check_address(uri, token or "", collection).check()
-        self._server = MilvusServer(uri, token or "", timeout)
         self._passages: Passages | None = None
 
     def fit(self, context: FitContext) -> None:

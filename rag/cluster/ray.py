@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import socket
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -176,6 +178,7 @@ class Ray(Execution):
         for left in reversed(range(_STARTS if self.address == "local" else 1)):
             try:
                 ray.init(**options)
+                _without_reports()
                 return
             except Exception as error:  # of many kinds
                 with contextlib.suppress(Exception):
@@ -202,8 +205,18 @@ class Ray(Execution):
         return self._actors[key]
 
 
+def _without_reports() -> None:
+    """Have what nodes report, such as a worker that was killed, go to the log: Ray prints it to stdout, where results
+    go, and has no option for it.
+    """
+    module: Any = sys.modules.get("ray._private.worker")
+    if hasattr(module, "print_to_stdstream"):
+        module.print_to_stdstream = lambda data, **_: logger.debug("%s", "\n".join(data["lines"]))
+
+
 def _reason(error: BaseException) -> str:
     """What happened on the worker: the last line of its traceback, or the first of what Ray says."""
     cause = getattr(error, "cause", None)
     lines = str(cause if cause is not None else error).strip().splitlines()
-    return lines[-1] if cause is None and lines else first_line(cause or error)
+    text = lines[-1] if cause is None and lines else first_line(cause or error)
+    return re.sub(r"^rag\.errors\.\w+: ", "", text)

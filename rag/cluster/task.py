@@ -47,4 +47,5 @@ class RayTask:
             self.exitcode = 0
         except Exception as error:  # of the call, or of a worker that is gone
             self.exitcode = 1
-            self.reason = str(getattr(error, "cause", None) or error).strip().partition("\n")[0]
+            said = str(getattr(error, "cause", None) or error).strip().partition("\n")[0]
+            self.reason = said.partition(". Node IP")[0]  # Ray goes on with advice about its dashboard

@@ -15,14 +15,15 @@ class HoldsElsewhere(Component):
     """What ``save_state`` writes says where the rest lies, in a file ``elsewhere.json``."""
 
     @abstractmethod
-    def will_be_saved(self) -> None:
-        """Keep it from now on, for some time, even if this process ends: a folder is about to hold it."""
+    def keep_elsewhere(self) -> None:
+        """Keep it from now on, even if this process ends: a folder is about to hold it."""
 
-    def was_saved(self, gone: Sequence[Mapping[str, Any]]) -> None:
-        """Called when a folder holds the state.
+    @abstractmethod
+    def give_up_elsewhere(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Give up what a folder held, and does not any more.
 
         Args:
-            gone: What states of this component that the folder held, and does not any more, had in ``elsewhere.json``.
+            states: What it had in ``elsewhere.json``.
         """
 
     @abstractmethod

@@ -277,8 +277,10 @@ class Pipeline(SearchablePipeline, UpdatablePipeline):
         Raises:
             ArtifactError: No such early generation was kept, or it is damaged; nothing is changed then.
         """
-        before = held_elsewhere(Path(folder))
-        holds = roll_back(Path(folder), Pipeline.kind, steps)
-        if before:
-            settle(saving.load(Pipeline, Path(folder), verify=False), Path(folder), before)
-        return holds
+        folder = Path(folder)
+
+        def written() -> None:
+            if held := held_elsewhere(folder):
+                settle(saving.load(Pipeline, folder, verify=False), folder, held)
+
+        return roll_back(folder, Pipeline.kind, steps, written=written)

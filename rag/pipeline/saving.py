@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import replace
 from importlib.metadata import version
@@ -19,7 +20,7 @@ from rag.embedders.sparse import SparseEmbedder
 from rag.errors import ArtifactError, ConfigError, MissingExtraError, ModelError, RagError
 from rag.fitting import FitContext
 from rag.pipeline.base import PipelineBase
-from rag.pipeline.elsewhere import announce, held_elsewhere, settle
+from rag.pipeline.elsewhere import Elsewhere, held_elsewhere, keep_elsewhere, settle
 from rag.pipeline.state import Fitted, Saved
 from rag.remarks import Remark, Remarks
 from rag.store.fingerprint import fingerprint
@@ -57,17 +58,24 @@ def save(pipeline: PipelineBase, folder: Path, *, keep: int | None) -> None:
             path: digest for path, part in pipeline.spec.walk() if path and (digest := _model_digest(part)) is not None
         },
     }
-    before = held_elsewhere(folder)
-    with write_folder(folder, pipeline.kind, entries, keep=keep) as data:
-        linked = state.saved.linked_into(data) if state.saved else frozenset()
-        (data / "pipeline.yaml").write_text(config, encoding="utf-8")
-        _write_documents(state, data, linked)
-        for path, component in pipeline.spec.walk():
-            if path and f"state/{path}" not in linked:
-                _write_component(component, data / "state" / path)
-        announce(pipeline)
+    held: Elsewhere = {}
+    try:
+        with write_folder(
+            folder, pipeline.kind, entries, keep=keep, written=lambda: settle(pipeline, folder, held)
+        ) as data:
+            linked = state.saved.linked_into(data) if state.saved else frozenset()
+            (data / "pipeline.yaml").write_text(config, encoding="utf-8")
+            _write_documents(state, data, linked)
+            for path, component in pipeline.spec.walk():
+                if path and f"state/{path}" not in linked:
+                    _write_component(component, data / "state" / path)
+            held = held_elsewhere(folder)
+            keep_elsewhere(pipeline)
+    except BaseException:
+        with contextlib.suppress(RagError):  # what was raised first counts
+            settle(pipeline, folder, held)
+        raise
     pipeline._fitted = replace(state, saved=Saved(data, parts_of(pipeline)))
-    settle(pipeline, folder, before)
 
 
 def load(cls: type[P], folder: Path, *, verify: bool) -> P:

@@ -29,6 +29,7 @@ from rag.learning.training import Training
 from rag.limits import check_deletes, parse_limit
 from rag.pipeline.base import PipelineBase
 from rag.pipeline.changes import COMPACT_AT, Changes, Plan, check_plan, plan_additions, plan_deletion
+from rag.pipeline.elsewhere import held_elsewhere, settle
 from rag.pipeline.saving import load, parts_of, save
 from rag.pipeline.state import Fitted, Saved
 from rag.progress import Progress, announced
@@ -150,6 +151,7 @@ def editing(cls: type[P], folder: Path, *, keep: int | None) -> Iterator[P]:
     read_folder(folder, cls.kind)  # leave no lock in a folder without a pipeline
     with locked(folder):
         pipeline = load(cls, folder, verify=False)
+        settle(pipeline, folder, held_elsewhere(folder))  # what a killed writer left
         yield pipeline
         saved = pipeline.fitted.saved
         changed = parts_of(pipeline) - (saved.unchanged if saved else frozenset())

@@ -17,7 +17,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ __all__ = [
     "link_file",
     "link_files",
     "locked",
+    "named_generations",
     "read_folder",
     "remove_leftovers",
     "replace_manifest",
@@ -77,7 +78,14 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def write_folder(folder: Path, kind: str, entries: Mapping[str, Any], *, keep: int | None = None) -> Iterator[Path]:
+def write_folder(
+    folder: Path,
+    kind: str,
+    entries: Mapping[str, Any],
+    *,
+    keep: int | None = None,
+    written: Callable[[], None] = lambda: None,
+) -> Iterator[Path]:
     """Write a generation: put files into the yielded path; on exit it becomes the one that :func:`read_folder` reads.
 
     Args:
@@ -85,6 +93,7 @@ def write_folder(folder: Path, kind: str, entries: Mapping[str, Any], *, keep: i
         kind: Kind of artifact, such as ``pipeline``.
         entries: Additional entries of the manifest.
         keep: Number of earlier generations to keep; None keeps the number given with the previous write, at first none.
+        written: Called when the generation is the current one, before earlier ones are removed.
 
     Raises:
         ArtifactError: The folder has other content, or cannot be written.
@@ -112,6 +121,7 @@ def write_folder(folder: Path, kind: str, entries: Mapping[str, Any], *, keep: i
             if reason:
                 raise ArtifactError(f"{folder}: cannot be written: {reason}") from None
             raise
+        written()
         remove_leftovers(folder)
 
 
@@ -134,12 +144,20 @@ def replace_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     replace_file(folder / _MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
 
 
+def named_generations(folder: Path) -> set[str]:
+    """Names of the generations that the manifest names: the current one, and those kept before it; none without one."""
+    try:
+        manifest = _read_manifest(folder)
+    except ArtifactError:
+        return set()
+    return {manifest["data"], *(generation["data"] for generation in manifest.get("earlier", []))}
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what the manifest does not name: old generations and files left by a killed writer. Only for the holder of
     the lock.
     """
-    manifest = _read_manifest(folder)
-    named = {manifest["data"], *(generation["data"] for generation in manifest.get("earlier", []))}
+    named = named_generations(folder)
     for path in folder.iterdir():
         if path.name not in named and _OURS.fullmatch(path.name):
             if path.is_dir():

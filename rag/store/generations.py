@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def generations(folder: Path, kind: str) -> list[Generation]:
     return [_generation(generation) for generation in [manifest, *manifest.get("earlier", [])]]
 
 
-def roll_back(folder: Path, kind: str, steps: int = 1) -> Generation:
+def roll_back(folder: Path, kind: str, steps: int = 1, *, written: Callable[[], None] = lambda: None) -> Generation:
     """Roll back the last writes: an earlier generation becomes current, those after it are removed. Readers keep the
     files they have opened. A process killed meanwhile leaves one or the other.
 
@@ -47,6 +48,7 @@ def roll_back(folder: Path, kind: str, steps: int = 1) -> Generation:
         folder: The saved artifact.
         kind: The expected kind.
         steps: Number of generations to go back.
+        written: Called when it is the current one, before later ones are removed.
 
     Returns:
         The generation that is now current.
@@ -66,6 +68,7 @@ def roll_back(folder: Path, kind: str, steps: int = 1) -> Generation:
         target, rest = earlier[steps - 1], earlier[steps:]
         check_files(folder, folder / str(target["data"]), target["files"], verify=True)
         replace_manifest(folder, {**target, "keep": manifest.get("keep", 0), "earlier": rest})
+        written()
         remove_leftovers(folder)
     return _generation(target)
 

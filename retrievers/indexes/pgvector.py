@@ -12,7 +12,7 @@ from rag.retrievers.indexes.postgres.connection import Server, check_arguments
 from rag.retrievers.indexes.postgres.reading import Reader
 from rag.retrievers.indexes.postgres.records import Generation, Name
 from rag.retrievers.indexes.postgres.rows import Storage
-from rag.retrievers.indexes.postgres.writing import Writer
+from rag.retrievers.indexes.postgres.writing import PostgresWriter
 from rag.retrievers.indexes.remote import RemoteIndex
 from rag.retrievers.indexes.remote.rows import Held
 
@@ -82,8 +82,8 @@ class PgVector(RemoteIndex):
     def _server(self) -> Server:
         return Server(self.url, self.timeout)
 
-    def _writer(self) -> Writer:
-        return Writer(
+    def _writer(self) -> PostgresWriter:
+        return PostgresWriter(
             self._server(),
             Name(self.table),
             Storage(self.storage),

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rag import LSA, Document, Pipeline
+from rag.pipeline import saving
 from rag.retrievers import Dense
 from tests.unit.retrievers.test_filters import DOCUMENTS
 
@@ -38,6 +39,24 @@ def check(folder: Path) -> None:
     alive = {document.id for position, document in enumerate(corpus) if corpus.alive is None or corpus.alive[position]}
     hits = pipeline.search("green thing and red", top_k=500, filter={"id": {"exists": True}})
     assert {hit.document.id for hit in hits} == alive
+
+
+def killed_at(step: str, folder: Path, number: int) -> None:
+    """A change whose process is killed at a step of saving it."""
+    keep, settle = saving.keep_elsewhere, saving.settle
+
+    def kept(pipeline):
+        keep(pipeline)
+        if step == "the server keeps it":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def settled(pipeline, where, held):
+        if step == "settled":
+            settle(pipeline, where, held)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    saving.keep_elsewhere, saving.settle = kept, settled
+    change(folder, number)
 
 
 def forked(call: Callable[[], None], seconds: float | None = None) -> int:
@@ -92,6 +111,12 @@ def main(folder: Path, times: int, seed: int) -> None:
         assert forked(lambda: check(folder)) == 0, f"after the kill of {number}"
         assert forked(lambda number=number: change(folder, number)) == 0, f"{number} again"
         assert forked(lambda: check(folder)) == 0, f"after {number} again"
+    for number, step in enumerate(("the server keeps it", "the folder has it", "settled"), times + 1):
+        status = forked(lambda number=number, step=step: killed_at(step, folder, number))
+        assert status == signal.SIGKILL, step
+        for name in (folder.with_name("other"), folder):  # another folder's writer removes what nobody needs
+            assert forked(lambda name=name, number=number: change(name, number)) == 0, f"{name} after '{step}'"
+            assert forked(lambda: check(folder)) == 0, f"after '{step}'"
     print(f"{killed} of {times} killed")
 
 

@@ -168,11 +168,15 @@ def test_killed_after_the_folder_was_written_it_is_kept_from_others(database, tm
     assert in_schema(postgres, "select saved, released is null from rag_generations order by key")[-1] == (True, True)
 
 
-def test_a_copy_of_the_folder_that_writes_gets_a_table_of_its_own(database, tmp_path, postgres):
+def test_a_copy_of_the_folder_that_writes_gets_a_table_of_its_own(database, tmp_path, postgres, caplog):
     saved(database, tmp_path / "a")
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     with Pipeline.editing(tmp_path / "a") as writer:
         writer.delete(["d1"])
+    verify(tmp_path / "a")
+    assert "has given them up" not in caplog.text
+    verify(tmp_path / "b")
+    assert "has given them up, so they will be removed: this is a copy of it" in caplog.text
     with Pipeline.editing(tmp_path / "b") as writer:
         writer.delete(["d2"])
     assert tables(postgres) == ["papers_1", "papers_2"]
@@ -311,13 +315,13 @@ def test_a_server_that_stops_in_the_middle_of_a_search(database, tmp_path, postg
 def test_a_full_disk_and_a_folder_of_another_dimension_are_told(database, tmp_path, postgres, monkeypatch):
     from psycopg.errors import DiskFull
 
-    from rag.retrievers.indexes.postgres.writing import Writer
+    from rag.retrievers.indexes.postgres.writing import PostgresWriter
 
     def full(*arguments):
         raise DiskFull("could not extend file")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Writer, "_index", full)
+        patch.setattr(PostgresWriter, "_index", full)
         assert "could not extend file: the server's disk is full" in refused(lambda: saved(database, tmp_path / "a"))
     saved(database, tmp_path / "a")
     (state,) = (tmp_path / "a").glob("data-*/state/*/elsewhere.json")
@@ -364,25 +368,24 @@ def test_a_disk_that_is_full(database, tmp_path, postgres):
 
 
 def test_a_server_that_stops_in_the_middle_of_a_build(database, tmp_path, postgres, monkeypatch):
-    from rag.retrievers.indexes.postgres.writing import Writer
+    from rag.retrievers.indexes.postgres.writing import PostgresWriter
 
-    index = Writer._index
+    index = PostgresWriter._index
 
     def stopped(*arguments):
         postgres.stop()
         return index(*arguments)
 
-    monkeypatch.setattr(Writer, "_index", stopped)
-    try:
-        assert "the table papers cannot be written" in refused(lambda: saved(database, tmp_path / "a"))
-    finally:
-        postgres.start()
-    monkeypatch.undo()
-    monkeypatch.setenv("RAG_TEST_DATABASE", postgres.url(schema="half"))
-    postgres.execute("create schema half")
+    with monkeypatch.context() as patch:
+        patch.setattr(PostgresWriter, "_index", stopped)
+        try:
+            assert "the table papers cannot be written" in refused(lambda: saved(database, tmp_path / "a"))
+        finally:
+            postgres.start()
+    assert not (tmp_path / "a").exists()
+    assert tables(postgres) == []
     saved(database, tmp_path / "a")
-    assert not (tmp_path / "b").exists()
-    postgres.execute("drop schema half cascade")
+    verify(tmp_path / "a")
 
 
 def test_tables_that_are_not_what_they_were(database, tmp_path, postgres):
@@ -448,9 +451,12 @@ def test_a_role_without_rights_reads_only_what_it_may(database, tmp_path, postgr
 
 @pytest.mark.parametrize("times", [1, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_while_changing(database, tmp_path, postgres, times):
-    saved(database, tmp_path / "a", keep_hours=0)
+    for name in ("a", "other"):
+        saved(database, tmp_path / name, keep_hours=0)
     arguments = [sys.executable, "-m", "tests.integration.killed_clients", str(tmp_path / "a"), str(times), str(times)]
     done = subprocess.run(arguments, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(f" of {times} killed\n")
-    assert tables(postgres) == ["papers_1"]
+    assert tables(postgres) == ["papers_1", "papers_2"]
+    held = in_schema(postgres, "select base from rag_generations where saved and released is null order by 1")
+    assert held == [(1,), (2,)]

@@ -16,14 +16,14 @@ from rag.errors import DataError
 from rag.retrievers.indexes.remote.conditions import Translation, between
 from rag.retrievers.indexes.remote.fields import Layout, Values
 
-__all__ = ["Expression", "columns_of", "stored_fields"]
+__all__ = ["LONGEST", "MOST_VALUES", "Expression", "columns_of", "stored_fields"]
 
 _TYPES = {"n": "DOUBLE", "x": "VARCHAR", "t": "VARCHAR", "b": "BOOL", "d": "INT64", "o": "BOOL"}
 
-_LONGEST = 65_535
+LONGEST = 65_535
 """Bytes of a text that Milvus takes."""
 
-_MOST_VALUES = 4096
+MOST_VALUES = 4096
 """Values of a list that it takes."""
 
 _BETWEEN = "\x1f"
@@ -61,8 +61,8 @@ def stored_fields(layout: Layout, values: Values) -> dict[str, Any]:
             row[name] = _plain(suffix, value)
         else:
             row[name] = [_plain(suffix, single) for single in value]
-            if len(value) > _MOST_VALUES:
-                raise DataError(f"index 'milvus': the list of '{owner}' has {len(value)} values, {_MOST_VALUES} go in")
+            if len(value) > MOST_VALUES:
+                raise DataError(f"index 'milvus': the list of '{owner}' has {len(value)} values, {MOST_VALUES} go in")
             if suffix != "ba":
                 row[f"{name}_lo"], row[f"{name}_hi"] = min(row[name]), max(row[name])
             if suffix in ("ta", "tl"):
@@ -80,9 +80,9 @@ def _joined(owner: str, texts: list[str]) -> str:
 
 def _check_length(owner: str, stored: Any) -> None:
     for text in stored if isinstance(stored, list) else [stored]:
-        if isinstance(text, str) and len(text.encode()) > _LONGEST:
+        if isinstance(text, str) and len(text.encode()) > LONGEST:
             raise DataError(
-                f"index 'milvus': a text of '{owner}' has {len(text.encode())} bytes, Milvus takes {_LONGEST}: leave "
+                f"index 'milvus': a text of '{owner}' has {len(text.encode())} bytes, Milvus takes {LONGEST}: leave "
                 "the field out (--drop-field, drop_fields)"
             )
 

@@ -10,12 +10,10 @@ import numpy as np
 from rag.candidates import Floats, Ints, Vectors
 from rag.corpus.passages import Passages
 from rag.errors import DataError
+from rag.retrievers.indexes.milvus.columns import LONGEST
 from rag.store.spill import blocks
 
 __all__ = ["Content", "TextContent", "VectorContent"]
-
-_LONGEST = 65_535
-"""Bytes of a text that Milvus takes."""
 
 _MOST_DIMENSIONS = 32_768
 
@@ -130,7 +128,7 @@ class TextContent(Content):
         schema.add_field(
             self.column,
             DataType.VARCHAR,
-            max_length=_LONGEST,
+            max_length=LONGEST,
             enable_analyzer=True,
             analyzer_params=self.analyzer,
         )
@@ -147,11 +145,11 @@ class TextContent(Content):
         texts = passages.texts(positions)
         for position, text in zip(positions.tolist(), texts, strict=True):
             size = len(text.encode())
-            if size > _LONGEST:
+            if size > LONGEST:
                 document = passages.corpus.ids([int(passages.document[position])])[0]
                 raise DataError(
                     f"retriever 'milvus_bm25': a passage of the document '{document}' has {size} bytes, Milvus takes "
-                    f"{_LONGEST}: cut documents with a chunker"
+                    f"{LONGEST}: cut documents with a chunker"
                 )
         return texts
 

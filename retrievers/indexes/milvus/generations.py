@@ -32,7 +32,22 @@ from typing import Any
 from rag.errors import ArtifactError, ServerError
 from rag.retrievers.indexes.milvus.connection import MilvusServer
 
-__all__ = ["FORMAT", "LIVING", "Generation", "Marks", "clean", "drop", "keep", "made", "new_base", "settle", "writing"]
+__all__ = [
+    "FORMAT",
+    "LIVING",
+    "Generation",
+    "Marks",
+    "begun",
+    "clean",
+    "drop",
+    "give_up",
+    "keep",
+    "made",
+    "marks_of",
+    "new_base",
+    "remove",
+    "writing",
+]
 
 FORMAT = 1
 """Of collections; a reader refuses a higher one."""
@@ -149,21 +164,18 @@ def drop(client: Any, base: str) -> None:
 
 
 def keep(client: Any, own: Generation) -> None:
-    """Say that a folder is about to hold a generation: until it does, it is as one that was given up just now."""
-    there = marks_of(client, own.base).get(own.generation, Marks())
-    if not there.saved and there.gone is None:
-        client.create_alias(own.base, own.mark(f"gone_{_hour()}"))
-
-
-def settle(client: Any, own: Generation, gone: Sequence[Generation]) -> None:
-    """Mark a generation as saved in a folder, and others as given up by it."""
+    """Say that a folder holds a generation, or is about to."""
     there = marks_of(client, own.base).get(own.generation, Marks())
     if not there.saved:
         client.create_alias(own.base, own.mark("saved"))
     for alias in there.aliases:
         if re.search("__(by|gone)_", alias):
             client.drop_alias(alias)
-    for generation in gone:
+
+
+def give_up(client: Any, generations: Sequence[Generation]) -> None:
+    """Say that the folder that held generations does not any more."""
+    for generation in generations:
         if client.has_collection(generation.base):
             left = marks_of(client, generation.base).get(generation.generation)
             if left is not None and left.gone is None:

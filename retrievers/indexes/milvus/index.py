@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -23,15 +24,21 @@ __all__ = ["Milvus", "RowsInMilvus"]
 class RowsInMilvus(HoldsRows):
     """A component whose passages lie in a collection of Milvus."""
 
+    uri: str
     collection: str
+    token: str | None
     consistency: str
+    timeout: float
     keep_hours: float
-    _server: MilvusServer
 
     @property
     @abstractmethod
     def _content(self) -> Content:
         """What is written of a passage, and how it is searched."""
+
+    @cached_property
+    def _server(self) -> MilvusServer:
+        return MilvusServer(self.uri, self.token or "", self.timeout)
 
     @property
     def _name(self) -> str:
@@ -97,7 +104,6 @@ class Milvus(RowsInMilvus, RemoteIndex):
         if ef_construction < m:
             mistakes.add(f"must be at least m ({m}), got {ef_construction}", "ef_construction")
         mistakes.check()
-        self._server = MilvusServer(uri, token or "", timeout)
 
     @property
     def _content(self) -> VectorContent:

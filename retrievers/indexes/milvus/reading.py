@@ -14,7 +14,7 @@ from rag.errors import ArtifactError, ConfigError
 from rag.retrievers.indexes.milvus.columns import Expression, columns_of
 from rag.retrievers.indexes.milvus.connection import MilvusServer
 from rag.retrievers.indexes.milvus.contents import Content, VectorContent
-from rag.retrievers.indexes.milvus.generations import FORMAT, Generation
+from rag.retrievers.indexes.milvus.generations import FORMAT, Generation, marks_of
 from rag.retrievers.indexes.remote.lists import Lists, checked_lists
 from rag.retrievers.indexes.remote.rows import Held, row_hash
 
@@ -142,8 +142,9 @@ class MilvusReader:
         return vectors.reshape(len(unique), self.held.generation.dimension)[inverse]
 
     def bytes(self) -> int:
-        """An estimate: Milvus does not say. Vectors in full, and 32 links to each."""
-        return self.held.generation.rows * (4 * self.held.generation.dimension + 128)
+        """An estimate, since Milvus does not say: vectors in full, and the links of the graph."""
+        links = 8 * self.content.m if isinstance(self.content, VectorContent) else 0
+        return self.held.generation.rows * (4 * self.held.generation.dimension + links)
 
     def verify(self) -> None:
         layout = list(columns_of(self.held.layout))
@@ -157,7 +158,7 @@ class MilvusReader:
                 if row is None:
                     missing += 1
                     continue
-                values = {name: _read(row.get(name)) for name in layout}
+                values = {name: _plain(row.get(name)) for name in layout}
                 digest = row_hash(values, self.content.packed(row[self.content.column]))
                 changed += digest != self.held.hashes[position].tobytes()
         foreign = self._counted("") - (len(positions) - missing)
@@ -165,6 +166,13 @@ class MilvusReader:
         wrong = [f"{count} rows {fault}" for count, fault in faults if count]
         if wrong:
             raise ArtifactError(f"{self._label} is damaged: of {len(positions)} rows {', '.join(wrong)}: index again")
+
+    def is_given_up(self) -> bool:
+        own = self.held.generation
+        marks = self.server.run("cannot be asked", lambda client: marks_of(client, own.base))
+        return own.generation in marks and marks[own.generation].gone is not None
+
+    # -- within -------------------------------------------------------------------------------------------------------
 
     def _compared(self, queries: Vectors, k: int, filter: str, passing: int) -> Lists:
         """All rows that pass, compared one by one.
@@ -194,8 +202,6 @@ class MilvusReader:
         scores = queries @ self.vectors(ids).T
         best = np.argsort(-scores, axis=1, kind="stable")[:, :k]
         return [(ids[order], own[order]) for order, own in zip(best, scores, strict=True)]
-
-    # -- within -------------------------------------------------------------------------------------------------------
 
     def _visible(self, ids: Ints) -> dict[int, Any]:
         filter = f"{self.held.generation.visible} and id in [{', '.join(map(str, ids.tolist()))}]"
@@ -250,6 +256,6 @@ class MilvusReader:
         return lists
 
 
-def _read(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """A value of a column: lists come as a type of their own."""
     return value if value is None or isinstance(value, (str, bool, int, float)) else list(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from rag.candidates import Ints, Vectors
-from rag.corpus.passages import Passages
 from rag.errors import ArtifactError, DataError, RagError, ServerError
 from rag.progress import Progress
-from rag.retrievers.indexes.milvus.columns import columns_of, stored_fields
+from rag.retrievers.indexes.milvus.columns import LONGEST, MOST_VALUES, columns_of, stored_fields
 from rag.retrievers.indexes.milvus.connection import MilvusServer
 from rag.retrievers.indexes.milvus.contents import Content, VectorContent
 from rag.retrievers.indexes.milvus.generations import (
@@ -23,17 +23,18 @@ from rag.retrievers.indexes.milvus.generations import (
     begun,
     clean,
     drop,
+    give_up,
     keep,
     made,
     marks_of,
     new_base,
     remove,
-    settle,
     writing,
 )
 from rag.retrievers.indexes.milvus.reading import rows_by_id
 from rag.retrievers.indexes.remote.fields import Layout
-from rag.retrievers.indexes.remote.rows import Held, change_of, empty_rows, extended, fields_of, findable, row_hash
+from rag.retrievers.indexes.remote.rows import Change, Held, fields_of, row_hash
+from rag.retrievers.indexes.remote.writing import NewRows, Writer
 
 __all__ = ["MilvusWriter"]
 
@@ -46,7 +47,7 @@ _SENT = 1000
 """Rows in a message, which must stay below 64 MB."""
 
 
-class MilvusWriter:
+class MilvusWriter(Writer[Generation]):
     """Writes the collections of an index.
 
     Args:
@@ -56,48 +57,43 @@ class MilvusWriter:
         keep_hours: How long generations stay that folders gave up.
     """
 
+    label = "Milvus"
+    most_columns = _MOST_COLUMNS
+
     def __init__(self, server: MilvusServer, name: str, content: Content, *, keep_hours: float) -> None:
         self.server, self.name, self.content, self.keep_hours = server, name, content, keep_hours
 
-    def build(self, passages: Passages, contents: Any, progress: Progress, opened: Any) -> Held[Generation]:
-        """See :class:`rag.retrievers.indexes.remote.Writer`."""
-        dimension = self.content.check(contents)
-        positions = findable(passages)
-        if not len(positions):
-            raise DataError("Milvus: no passages to index")
-        layout = extended(Layout(), passages, positions, _MOST_COLUMNS)
+    def keep(self, own: Generation) -> None:
+        self.server.run("a generation cannot be kept", lambda client: keep(client, own))
+
+    def give_up(self, generations: Sequence[Generation]) -> None:
+        self.server.run("a generation cannot be given up", lambda client: give_up(client, generations))
+
+    # -- within -------------------------------------------------------------------------------------------------------
+
+    def _check(self, contents: Any) -> int:
+        return self.content.check(contents)
+
+    def _first(self, rows: NewRows, contents: Any, dimension: int, progress: Progress, opened: Any) -> Held[Generation]:
         clean(self.server, self.name, self.keep_hours)
         base = new_base(self.name)
-        with self._created(base, layout, dimension, 1):
-            ids, hashes = empty_rows(len(passages))
-            self._write(base, layout, passages, positions, contents, positions, 1, 0, ids, hashes, progress)
-            generation = Generation(base, 1, len(positions), len(positions), dimension, Held.digest(ids, hashes))
-            held = self._made(Held(generation, layout, ids, hashes))
+        with self._created(base, rows.layout, dimension, rows.generation):
+            self._write(base, rows, contents, rows.positions, progress)
+            held = self._made(base, rows, dimension)
         self.server.run("cannot be written", lambda client: client.flush(base))  # its graph is built from now on
         opened(held)
         return held
 
-    def change(
+    def _next(
         self,
         held: Held[Generation],
-        old: Passages,
-        new: Passages,
-        kept: Ints,
-        came: Any,
-        *,
-        relabeled: bool,
+        change: Change,
+        rows: NewRows,
+        added: Vectors | None,
         progress: Progress,
         opened: Any,
-    ) -> Held[Generation] | None:
-        """See :class:`rag.retrievers.indexes.remote.Writer`."""
-        change = change_of(held, old, new, kept, relabeled=relabeled)
-        ids, hashes, own = change.ids, change.hashes, held.generation
-        if not len(change.gone) and not len(change.added):
-            return None if len(kept) == len(old) else Held(own, held.layout, ids, hashes)
-        if came is not None and isinstance(self.content, VectorContent):
-            self.content.check(came)
-        positions = change.positions
-        layout = extended(held.layout, new, positions, _MOST_COLUMNS)
+    ) -> Held[Generation]:
+        own = held.generation
         with writing(self.server, own.base):
             clean(self.server, self.name, self.keep_hours, but=own)
             if own.generation not in self.server.run("cannot be read", lambda client: marks_of(client, own.base)):
@@ -105,31 +101,18 @@ class MilvusWriter:
                     f"{self.server}: generation {own.generation} of {own.base} is not there: it was given up (an "
                     "update or a rollback elsewhere). Open the newest folder, or index again"
                 )
-            base = self._following(held, layout, progress)
-            number = own.generation + 1
-            contents = self._contents(own, change.moved_from, came, change.added - len(kept))
-            self._rewrite(base, change.gone, number)
-            at = np.arange(len(positions))
-            self._write(base, layout, new, positions, contents, at, number, own.next_id, ids, hashes, progress)
-            rows, next_id = int((ids >= 0).sum()), own.next_id + len(positions)
-            generation = Generation(base, number, rows, next_id, own.dimension, Held.digest(ids, hashes))
-            changed = self._made(Held(generation, layout, ids, hashes))
+            base = self._following(held, rows.layout, progress)
+            contents = self._contents(own, change.moved_from, added)
+            self._rewrite(base, change.gone, rows.generation)
+            self._write(base, rows, contents, np.arange(len(rows.positions)), progress)
+            changed = self._made(base, rows, own.dimension)
         opened(changed)
         return changed
 
-    def keep(self, own: Generation) -> None:
-        """Have a generation that no folder has yet stay for the hours that given up ones do."""
-        self.server.run("a generation cannot be kept", lambda client: keep(client, own))
-
-    def settle(self, own: Generation, gone: Sequence[Generation]) -> None:
-        """Mark a generation as saved in a folder, and others as given up by it."""
-        self.server.run("a generation cannot be marked as saved", lambda client: settle(client, own, gone))
-
-    # -- within -------------------------------------------------------------------------------------------------------
-
-    def _made(self, held: Held[Generation]) -> Held[Generation]:
+    def _made(self, base: str, rows: NewRows, dimension: int) -> Held[Generation]:
         """Say that a generation is complete, after counting it."""
-        generation = held.generation
+        digest = Held.digest(rows.ids, rows.hashes)
+        generation = Generation(base, rows.generation, rows.total, rows.last, dimension, digest)
 
         def count_and_name(client: Any) -> None:
             count = client.query(
@@ -142,7 +125,7 @@ class MilvusWriter:
             made(client, generation)
 
         self.server.run("cannot be written", count_and_name)
-        return held
+        return Held(generation, rows.layout, rows.ids, rows.hashes)
 
     def _following(self, held: Held[Generation], layout: Layout, progress: Progress) -> str:
         """The base of the generation after ours, without what an interrupted write left. Where another came after ours
@@ -220,9 +203,9 @@ class MilvusWriter:
             self.content.define(schema, index, dimension)
             for name, column in columns.items():
                 kind = column.rpartition(" ")[2]
-                options: dict[str, Any] = {"max_length": 65_535} if kind == "VARCHAR" else {}
+                options: dict[str, Any] = {"max_length": LONGEST} if kind == "VARCHAR" else {}
                 if column.startswith("ARRAY"):
-                    options |= {"element_type": DataType[kind], "max_capacity": 4096}
+                    options |= {"element_type": DataType[kind], "max_capacity": MOST_VALUES}
                     kind = "ARRAY"
                 schema.add_field(name, DataType[kind], nullable=True, **options)
                 if kind != "ARRAY" or not is_lite:
@@ -232,43 +215,21 @@ class MilvusWriter:
 
         self.server.run("a collection cannot be made", create)
 
-    def _write(
-        self,
-        base: str,
-        layout: Layout,
-        passages: Passages,
-        positions: Ints,
-        contents: Any,
-        at: Ints,
-        generation: int,
-        next_id: int,
-        ids: Ints,
-        hashes: Any,
-        progress: Progress,
-    ) -> None:
-        """Write rows, and note their numbers and hashes."""
-        with progress("writing rows (milvus)", len(positions)) as advance:
-            for first in range(0, len(positions), _SENT):
-                block = positions[first : first + _SENT]
-                values, places = fields_of(passages, block)
-                fields = [stored_fields(layout, own) for own in values]
-                contained = self.content.values(passages, block, contents, at[first : first + _SENT])
-                numbers = next_id + first + np.arange(len(block))
-                rows, digests = [], []
-                for number, position, value in zip(numbers.tolist(), places, contained, strict=True):
-                    rows.append(
-                        {
-                            "id": number,
-                            "born": generation,
-                            "died": LIVING,
-                            self.content.column: value,
-                            **fields[position],
-                        }
-                    )
+    def _write(self, base: str, rows: NewRows, contents: Any, at: Ints, progress: Progress) -> None:
+        """Write rows: the vectors of their passages are those at these places."""
+        with progress("writing rows (milvus)", len(rows.positions)) as advance:
+            for first in range(0, len(rows.positions), _SENT):
+                block = rows.positions[first : first + _SENT]
+                values, places = fields_of(rows.passages, block)
+                fields = [stored_fields(rows.layout, own) for own in values]
+                contained = self.content.values(rows.passages, block, contents, at[first : first + _SENT])
+                sent, digests = [], []
+                for id, position, value in zip(itertools.count(rows.next_id + first), places, contained, strict=False):
+                    row = {"id": id, "born": rows.generation, "died": LIVING, self.content.column: value}
+                    sent.append(row | fields[position])
                     digests.append(row_hash(fields[position], self.content.packed(value)))
-                self._send(base, rows)
-                ids[block] = numbers
-                hashes[block] = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 16)
+                self._send(base, sent)
+                rows.noted(first, digests)
                 advance(len(block))
 
     def _send(self, base: str, rows: list[Any]) -> None:
@@ -286,10 +247,10 @@ class MilvusWriter:
         made_there = self.content.searched if self.content.searched != self.content.column else None
         return {name: value for name, value in row.items() if name != made_there}
 
-    def _contents(self, own: Generation, moved_from: Ints, came: Any, added: Ints) -> Vectors | None:
-        """Vectors of rows that get new fields, then of those that came."""
+    def _contents(self, own: Generation, moved_from: Ints, added: Vectors | None) -> Vectors | None:
+        """Vectors of rows that get new fields, then those that came; None for texts."""
         if not isinstance(self.content, VectorContent):
             return None
         rows = rows_by_id(self.server, own.base, moved_from, ["id", self.content.column])
         stay = np.array([row[self.content.column] for row in rows], dtype=np.float32).reshape(-1, own.dimension)
-        return stay if came is None else np.concatenate([stay, came[added]])
+        return stay if added is None else np.concatenate([stay, added])

@@ -197,6 +197,13 @@ class Reader:
                 f"{self._label} is damaged: of {self.held.generation.rows} rows {', '.join(wrong)}: index again"
             )
 
+    def is_given_up(self) -> bool:
+        """Whether a folder gave up the generation, so that a writer will remove it."""
+        sql = f"select released is not null from {self.name.records} where key = %s"
+        key = self.held.generation.key
+        row = self._pool.run("cannot be asked", lambda connection: connection.execute(sql, [key]).fetchone())
+        return bool(row and row[0])
+
     # -- within -------------------------------------------------------------------------------------------------------
 
     @cached_property

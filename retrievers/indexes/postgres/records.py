@@ -27,7 +27,6 @@ __all__ = [
     "Name",
     "check_open",
     "is_idle",
-    "mark_kept",
     "mark_released",
     "mark_saved",
     "record",
@@ -193,19 +192,14 @@ def is_idle(connection: Connection[Any], name: Name, key: int) -> bool:
     return bool(row and row[0])
 
 
-def mark_kept(connection: Connection[Any], name: Name, key: int) -> None:
-    """Say that a folder is about to hold a generation: until it does, it is as one that was given up just now."""
-    connection.execute(f"update {name.records} set saved = true, released = now() where key = %s and not saved", [key])
-
-
 def mark_saved(connection: Connection[Any], name: Name, key: int) -> None:
-    """Say that a folder holds a generation."""
+    """Say that a folder holds a generation, or is about to."""
     connection.execute(f"update {name.records} set saved = true, released = null where key = %s", [key])
 
 
 def mark_released(connection: Connection[Any], name: Name, keys: list[int]) -> None:
     """Say that the folder that held generations does not any more."""
-    connection.execute(f"update {name.records} set released = now() where key = any(%s)", [keys])
+    connection.execute(f"update {name.records} set released = now() where key = any(%s) and released is null", [keys])
 
 
 def clean(connection: Connection[Any], name: Name, hours: float, *, but: int | None = None) -> None:

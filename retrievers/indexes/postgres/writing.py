@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rag.candidates import Ints, Vectors
-from rag.corpus.passages import Passages
 from rag.errors import DataError
 from rag.progress import Progress
 from rag.retrievers.indexes.postgres.conditions import TYPES
@@ -21,7 +20,6 @@ from rag.retrievers.indexes.postgres.records import (
     check_open,
     clean,
     is_idle,
-    mark_kept,
     mark_released,
     mark_saved,
     record,
@@ -29,12 +27,13 @@ from rag.retrievers.indexes.postgres.records import (
 )
 from rag.retrievers.indexes.postgres.rows import COPY_TYPES, MOST_COLUMNS, Storage, rows_of
 from rag.retrievers.indexes.remote.fields import Layout
-from rag.retrievers.indexes.remote.rows import Held, change_of, empty_rows, extended, findable
+from rag.retrievers.indexes.remote.rows import Change, Held
+from rag.retrievers.indexes.remote.writing import NewRows, Writer
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-__all__ = ["Writer"]
+__all__ = ["PostgresWriter"]
 
 logger = logging.getLogger("rag.retrievers.indexes")
 
@@ -50,7 +49,7 @@ _SHARE = 0.2
 own: a row that enters a graph costs six times one of a graph that is built at once (3.0 and 0.5 ms at 200,000 rows)."""
 
 
-class Writer:
+class PostgresWriter(Writer[Generation]):
     """Writes the table of an index.
 
     Args:
@@ -62,132 +61,90 @@ class Writer:
         keep_hours: How long generations stay that folders gave up.
     """
 
+    label = "index 'pgvector'"
+    most_columns = MOST_COLUMNS
+
     def __init__(
         self, server: Server, name: Name, storage: Storage, *, m: int, ef_construction: int, keep_hours: float
     ) -> None:
         self.server, self.name, self.storage = server, name, storage
         self.m, self.ef_construction, self.keep_hours = m, ef_construction, keep_hours
 
-    def build(self, passages: Passages, vectors: Vectors, progress: Progress, opened: Any) -> Held[Generation]:
-        """See :class:`rag.retrievers.indexes.remote.Writer`."""
-        self.storage.check(vectors)
-        positions = findable(passages)
-        if not len(positions):
-            raise DataError("index 'pgvector': no vectors to index")
-        layout = extended(Layout(), passages, positions, MOST_COLUMNS)
+    def keep(self, own: Generation) -> None:
+        with self.server.connected() as connection, self.server.translated("a generation cannot be kept"):
+            mark_saved(connection, self.name, own.key)
+
+    def give_up(self, generations: Sequence[Generation]) -> None:
+        with self.server.connected() as connection, self.server.translated("a generation cannot be given up"):
+            mark_released(connection, self.name, [generation.key for generation in generations])
+
+    # -- within -------------------------------------------------------------------------------------------------------
+
+    def _check(self, contents: Vectors) -> int:
+        self.storage.check(contents)
+        return int(contents.shape[1])
+
+    def _first(
+        self, rows: NewRows, contents: Vectors, dimension: int, progress: Progress, opened: Any
+    ) -> Held[Generation]:
         with writing(self.server, self.name) as connection:
             clean(connection, self.name, self.keep_hours)
             with connection.transaction():
                 base = self._next_base(connection)
                 table = self.name.base(base)
-                self._create(connection, table, layout, vectors.shape[1])
-                ids, hashes = empty_rows(len(passages))
-                self._copy(
-                    connection,
-                    table,
-                    layout,
-                    passages,
-                    positions,
-                    vectors,
-                    positions,
-                    1,
-                    0,
-                    ids,
-                    hashes,
-                    progress,
-                )
-                with progress("building the index (pgvector)", None):
-                    self._index(connection, table, layout, len(positions), vectors.shape[1])
-                digest = Held.digest(ids, hashes)
-                made = record(connection, self.name, base, 1, len(positions), len(positions), vectors.shape[1], digest)
+                self._create(connection, table, rows.layout, dimension)
+                self._copy(connection, table, rows, contents, rows.positions, progress)
+                self._index(connection, table, rows, dimension, progress)
+                made = self._recorded(connection, base, rows, dimension)
             connection.execute(f"analyze {table}")
-            held = Held(made, layout, ids, hashes)
-            opened(held)
-        return held
+            opened(made)
+        return made
 
-    def change(
+    def _next(
         self,
         held: Held[Generation],
-        old: Passages,
-        new: Passages,
-        kept: Ints,
-        came: Vectors | None,
-        *,
-        relabeled: bool,
+        change: Change,
+        rows: NewRows,
+        added: Vectors | None,
         progress: Progress,
         opened: Any,
-    ) -> Held[Generation] | None:
-        """See :class:`rag.retrievers.indexes.remote.Writer`."""
-        change = change_of(held, old, new, kept, relabeled=relabeled)
-        ids, hashes, added, gone = change.ids, change.hashes, change.added, change.gone
-        if not len(gone) and not len(added):
-            same = len(kept) == len(old)
-            return None if same else Held(held.generation, held.layout, ids, hashes)
-        if came is not None:
-            self.storage.check(came)
-        positions = change.positions
-        layout = extended(held.layout, new, positions, MOST_COLUMNS)
-        dimension = held.generation.dimension
+    ) -> Held[Generation]:
+        own = held.generation
         with writing(self.server, self.name) as connection:
-            check_open(connection, self.server, self.name, held.generation)
-            clean(connection, self.name, self.keep_hours, but=held.generation.key)
+            check_open(connection, self.server, self.name, own)
+            clean(connection, self.name, self.keep_hours, but=own.key)
             with connection.transaction():
-                many = len(positions) > max(_MANY, _SHARE * held.generation.rows)
-                base, number, is_copy = self._following(connection, held, gone, copied=many)
+                many = len(rows.positions) > max(_MANY, _SHARE * own.rows)
+                base, is_copy = self._following(connection, held, change.gone, copied=many)
                 table = self.name.base(base)
-                self._widen(connection, table, held.layout, layout, indexed=not is_copy)
-                before = self.name.base(held.generation.base)
-                vectors = self._vectors(connection, before, change.moved_from, dimension)
-                if len(added) and came is not None:
-                    vectors = np.concatenate([vectors, came[added - len(kept)]])
+                self._widen(connection, table, held.layout, rows.layout, indexed=not is_copy)
+                vectors = self._vectors(connection, self.name.base(own.base), change.moved_from, own.dimension)
+                if added is not None:
+                    vectors = np.concatenate([vectors, added])
                 if not is_copy:
-                    connection.execute(f"update {table} set died = %s where id = any(%s)", [number, gone.tolist()])
-                next_id = self._copy(
-                    connection,
-                    table,
-                    layout,
-                    new,
-                    positions,
-                    vectors,
-                    np.arange(len(positions)),
-                    number,
-                    held.generation.next_id,
-                    ids,
-                    hashes,
-                    progress,
-                )
-                rows = int((ids >= 0).sum())
+                    sql = f"update {table} set died = %s where id = any(%s)"
+                    connection.execute(sql, [rows.generation, change.gone.tolist()])
+                self._copy(connection, table, rows, vectors, np.arange(len(vectors)), progress)
                 if is_copy:
-                    with progress("building the index (pgvector)", None):
-                        self._index(connection, table, layout, rows, dimension)
-                made = record(
-                    connection,
-                    self.name,
-                    base,
-                    number,
-                    rows,
-                    next_id,
-                    dimension,
-                    Held.digest(ids, hashes),
-                )
-            if is_copy or len(positions) + len(gone) > 0.1 * held.generation.rows:
+                    self._index(connection, table, rows, own.dimension, progress)
+                made = self._recorded(connection, base, rows, own.dimension)
+            if is_copy or len(rows.positions) + len(change.gone) > 0.1 * own.rows:
                 connection.execute(f"analyze {table}")
-            changed = Held(made, layout, ids, hashes)
-            opened(changed)
-        return changed
+            opened(made)
+        return made
 
-    def keep(self, own: Generation) -> None:
-        """Have a generation that no folder has yet stay for the hours that given up ones do."""
-        with self.server.connected() as connection, self.server.translated("a generation cannot be kept"):
-            mark_kept(connection, self.name, own.key)
-
-    def settle(self, own: Generation, gone: Sequence[Generation]) -> None:
-        """Mark a generation as saved in a folder, and others as given up by it."""
-        with self.server.connected() as connection, self.server.translated("a generation cannot be marked as saved"):
-            mark_released(connection, self.name, [generation.key for generation in gone])
-            mark_saved(connection, self.name, own.key)
-
-    # -- within -------------------------------------------------------------------------------------------------------
+    def _recorded(self, connection: Connection[Any], base: int, rows: NewRows, dimension: int) -> Held[Generation]:
+        made = record(
+            connection,
+            self.name,
+            base,
+            rows.generation,
+            rows.total,
+            rows.last,
+            dimension,
+            Held.digest(rows.ids, rows.hashes),
+        )
+        return Held(made, rows.layout, rows.ids, rows.hashes)
 
     def _next_base(self, connection: Connection[Any]) -> int:
         row = connection.execute(
@@ -198,10 +155,10 @@ class Writer:
 
     def _following(
         self, connection: Connection[Any], held: Held[Generation], gone: Ints, *, copied: bool
-    ) -> tuple[int, int, bool]:
-        """Base and number of the generation after ours, and whether that base is new: a copy of the rows that stay,
-        without indexes. Where another came after ours already, it is taken back when no folder and nobody has it, and
-        else the rows are copied.
+    ) -> tuple[int, bool]:
+        """Base of the generation after ours, and whether it is new: a copy of the rows that stay, without indexes.
+        Where another came after ours already, it is taken back when no folder and nobody has it, and else the rows are
+        copied.
         """
         own = held.generation
         later = connection.execute(
@@ -237,7 +194,7 @@ class Writer:
                 f"where {own.visible} and id <> all(%s)",
                 [gone.tolist()],
             )
-        return base, own.generation + 1, copied
+        return base, copied
 
     def _create(self, connection: Connection[Any], table: str, layout: Layout, dimension: int) -> None:
         fields = "".join(f", {name} {TYPES[suffix]}" for name, (_, suffix) in layout.flat().items())
@@ -256,17 +213,20 @@ class Writer:
             field = sql.Literal(repr(layout.flat()[name][0])).as_string(connection)
             connection.execute(f"comment on column {table}.{name} is {field}")
 
-    def _index(self, connection: Connection[Any], table: str, layout: Layout, rows: int, dimension: int) -> None:
+    def _index(
+        self, connection: Connection[Any], table: str, rows: NewRows, dimension: int, progress: Progress
+    ) -> None:
         each = dimension * (4 if self.storage.type == "vector" else 2) + 8 * self.m + 200
-        memory = min(max(64 << 20, int(1.3 * rows * each)), _BUILD_MEMORY)
-        connection.execute(f"set local maintenance_work_mem = '{memory >> 10}kB'")
-        connection.execute(f"create unique index on {table} (id)")
-        for name, (_, suffix) in layout.flat().items():
-            self._field_index(connection, table, name, suffix)
-        connection.execute(
-            f"create index on {table} using hnsw (v {self.storage.type}_ip_ops) "
-            f"with (m = {self.m}, ef_construction = {self.ef_construction})"
-        )
+        memory = min(max(64 << 20, int(1.3 * rows.total * each)), _BUILD_MEMORY)
+        with progress("building the index (pgvector)", None):
+            connection.execute(f"set local maintenance_work_mem = '{memory >> 10}kB'")
+            connection.execute(f"create unique index on {table} (id)")
+            for name, (_, suffix) in rows.layout.flat().items():
+                self._field_index(connection, table, name, suffix)
+            connection.execute(
+                f"create index on {table} using hnsw (v {self.storage.type}_ip_ops) "
+                f"with (m = {self.m}, ef_construction = {self.ef_construction})"
+            )
 
     def _field_index(self, connection: Connection[Any], table: str, name: str, suffix: str) -> None:
         if suffix in ("tl", "o"):
@@ -283,40 +243,25 @@ class Writer:
         self._comment(connection, table, after, new)
 
     def _copy(
-        self,
-        connection: Connection[Any],
-        table: str,
-        layout: Layout,
-        passages: Passages,
-        positions: Ints,
-        vectors: Vectors,
-        at: Ints,
-        generation: int,
-        next_id: int,
-        ids: Ints,
-        hashes: Any,
-        progress: Progress,
-    ) -> int:
-        """Write rows; gives the number of the next one."""
-        flat = layout.flat()
+        self, connection: Connection[Any], table: str, rows: NewRows, vectors: Vectors, at: Ints, progress: Progress
+    ) -> None:
+        """Write rows: the vectors of their passages are those at these places."""
+        flat, digests = rows.layout.flat(), []
         names = ", ".join(["id", "born", "died", "v", *flat])
         types = ["int8", "int4", "int4", "bytea", *(COPY_TYPES[suffix] for _, suffix in flat.values())]
-        digests = []
         with (
-            progress("writing vectors (pgvector)", len(positions)) as advance,
+            progress("writing vectors (pgvector)", len(rows.positions)) as advance,
             connection.cursor() as cursor,
             cursor.copy(f"copy {table} ({names}) from stdin (format binary)") as copy,
         ):
             copy.set_types(types)
-            rows = rows_of(layout, passages, positions, vectors, at, self.storage)
-            for n, (row, digest) in enumerate(rows):
-                copy.write_row([next_id + n, generation, LIVING, *row])
+            written = rows_of(rows.layout, rows.passages, rows.positions, vectors, at, self.storage)
+            for n, (row, digest) in enumerate(written):
+                copy.write_row([rows.next_id + n, rows.generation, LIVING, *row])
                 digests.append(digest)
                 if not n % 1024:
-                    advance(min(1024, len(positions) - n))
-        ids[positions] = next_id + np.arange(len(positions))
-        hashes[positions] = np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 16)
-        return next_id + len(positions)
+                    advance(min(1024, len(rows.positions) - n))
+        rows.noted(0, digests)
 
     def _vectors(self, connection: Connection[Any], table: str, ids: Ints, dimension: int) -> Vectors:
         """Vectors of rows that get new fields, as they are stored, float32 [n, d]."""

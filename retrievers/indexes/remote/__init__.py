@@ -1,5 +1,6 @@
-"""What indexes on servers share: rows, fields as columns, conditions, and checks of what comes back."""
+"""What indexes on servers share: rows, fields as columns, conditions, writing, and checks of what comes back."""
 
-from rag.retrievers.indexes.remote.base import HoldsRows, Reader, RemoteIndex, Writer
+from rag.retrievers.indexes.remote.base import HoldsRows, Reader, RemoteIndex
+from rag.retrievers.indexes.remote.writing import Writer
 
 __all__ = ["HoldsRows", "Reader", "RemoteIndex", "Writer"]

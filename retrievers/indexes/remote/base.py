@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -22,12 +23,15 @@ from rag.progress import Progress, no_progress
 from rag.retrievers.indexes.base import Index
 from rag.retrievers.indexes.remote.fields import Layout
 from rag.retrievers.indexes.remote.rows import Held
+from rag.retrievers.indexes.remote.writing import Writer
 from rag.types import Document
 
 if TYPE_CHECKING:
     from rag.fitting import FitContext
 
-__all__ = ["HoldsRows", "Reader", "RemoteIndex", "Writer"]
+__all__ = ["HoldsRows", "Reader", "RemoteIndex"]
+
+logger = logging.getLogger("rag.retrievers.indexes")
 
 
 class Reader(Protocol):
@@ -77,34 +81,8 @@ class Reader(Protocol):
             ArtifactError: Rows are missing, were added or changed.
         """
 
-
-class Writer(Protocol):
-    """Writes generations, each so that it is there whole or not at all."""
-
-    def build(self, passages: Passages, contents: Any, progress: Progress, opened: Any) -> Held[Any]:
-        """Write passages to a base of their own.
-
-        Args:
-            passages: All.
-            contents: Of all passages: vectors, float32 [n, d], or texts.
-            progress: Shows how far it is.
-            opened: Called with what is held, before the writer gives it up.
-        """
-        ...
-
-    def change(
-        self,
-        held: Held[Any],
-        old: Passages,
-        new: Passages,
-        kept: Ints,
-        came: Any,
-        *,
-        relabeled: bool,
-        progress: Progress,
-        opened: Any,
-    ) -> Held[Any] | None:
-        """Write the next generation; None when nothing is to be written or known anew."""
+    def is_given_up(self) -> bool:
+        """Whether a folder gave up the generation, so that a writer will remove it."""
         ...
 
 
@@ -180,15 +158,23 @@ class HoldsRows(HoldsElsewhere):
         self.build_seconds = float(state["build_seconds"])
         self._opened(Held(self._generation(state["generation"]), Layout(**state["layout"]), ids, hashes))
 
-    def will_be_saved(self) -> None:
+    def keep_elsewhere(self) -> None:
         self._writer().keep(self._fitted().held.generation)
 
-    def was_saved(self, gone: Sequence[Mapping[str, Any]]) -> None:
-        left = [self._generation(state["generation"]) for state in gone if state["table"] == self._name]
-        self._writer().settle(self._fitted().held.generation, left)
+    def give_up_elsewhere(self, states: Sequence[Mapping[str, Any]]) -> None:
+        given_up = [self._generation(state["generation"]) for state in states if state["table"] == self._name]
+        if given_up:
+            self._writer().give_up(given_up)
 
     def verify_elsewhere(self) -> None:
-        self._fitted().verify()
+        reader = self._fitted()
+        reader.verify()
+        if reader.is_given_up():
+            logger.warning(
+                "%s: the folder that its rows were written from has given them up, so they will be removed: this is a "
+                "copy of it, which gets rows of its own when it is next written to",
+                self.spec.label,
+            )
 
     # -- hooks --------------------------------------------------------------------------------------------------------
 
@@ -198,10 +184,8 @@ class HoldsRows(HoldsElsewhere):
         """Name of the table, as the user wrote it."""
 
     @abstractmethod
-    def _writer(self) -> Any:
-        """What writes (:class:`Writer`); its ``keep(own)`` has a generation outlive this process by ``keep_hours``, its
-        ``settle(own, gone)`` marks one as saved, others as given up.
-        """
+    def _writer(self) -> Writer[Any]:
+        """What writes."""
 
     @abstractmethod
     def _reading(self, held: Held[Any]) -> Reader:

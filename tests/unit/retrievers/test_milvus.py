@@ -7,6 +7,7 @@ import os
 import pickle
 import random
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -152,13 +153,19 @@ def test_rolled_back_it_goes_on_from_there(uri, tmp_path, milvus):
     assert len(collections(milvus, index.collection)) == 1
 
 
-def test_a_copy_of_the_folder_that_writes_gets_a_collection_of_its_own(uri, tmp_path, milvus):
+def test_a_copy_of_the_folder_that_writes_gets_a_collection_of_its_own(uri, tmp_path, milvus, caplog):
     index = in_milvus(uri)
     saved(index, tmp_path / "a")
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     for name, gone in (("a", "d1"), ("b", "d2")):
         with Pipeline.editing(tmp_path / name) as writer:
             writer.delete([gone])
+        if name == "a":
+            Pipeline.load(tmp_path / "b").retriever.index.verify_elsewhere()
+            assert "has given them up, so they will be removed" in caplog.text
+            caplog.clear()
+    Pipeline.load(tmp_path / "a").retriever.index.verify_elsewhere()
+    assert "has given them up" not in caplog.text
     assert len(collections(milvus, index.collection)) == 2
     for name, gone in (("a", "d1"), ("b", "d2")):
         pipe = Pipeline.load(tmp_path / name, verify=True)
@@ -190,7 +197,7 @@ def test_an_interrupted_write_leaves_the_old_and_a_rerun_finishes(uri, tmp_path,
     assert ids(after) == {document.id for document in DOCUMENTS} - {"d7"}
 
 
-def test_killed_after_the_folder_was_written_it_is_kept_from_others(uri, tmp_path, milvus, monkeypatch):
+def test_killed_after_the_folder_was_written_it_is_kept_from_others(uri, tmp_path, monkeypatch):
     from rag.pipeline import saving
 
     def killed(*arguments):
@@ -201,9 +208,7 @@ def test_killed_after_the_folder_was_written_it_is_kept_from_others(uri, tmp_pat
         patch.setattr(saving, "settle", killed)
         with pytest.raises(KeyboardInterrupt):
             saved(index, tmp_path / "a")
-    (base,) = collections(milvus, index.collection)
-    made_by_another(milvus, base)
-    pipeline(in_milvus(uri, collection=index.collection)).fit(DOCUMENTS[:9])
+    pipeline(in_milvus(uri, collection=index.collection, keep_hours=0)).fit(DOCUMENTS[:9])
     assert ids(Pipeline.load(tmp_path / "a")) == {document.id for document in DOCUMENTS}
 
 
@@ -243,11 +248,25 @@ def refused(call) -> str:
 
 
 def test_a_server_that_stops_and_comes_back(uri, tmp_path, milvus, monkeypatch):
-    saved(in_milvus(uri), tmp_path / "a")
+    from rag.retrievers.indexes.milvus.writing import MilvusWriter
+
+    index = in_milvus(uri)
+    saved(index, tmp_path / "a")
     reader = Pipeline.load(tmp_path / "a")
     before = answers(reader)
-    milvus.stop()
+    made = MilvusWriter._made
+
+    def stopped(*arguments):
+        milvus.stop()
+        return made(*arguments)
+
     try:
+        with monkeypatch.context() as patch:  # in the middle of a build
+            patch.setattr(MilvusWriter, "_made", stopped)
+            assert "cannot be written" in refused(
+                lambda: saved(in_milvus(uri, collection=index.collection), tmp_path / "b")
+            )
+        assert not (tmp_path / "b").exists()
         assert "cannot be searched" in refused(lambda: answers(reader))
         assert "cannot be opened" in refused(lambda: Pipeline.load(tmp_path / "a"))
         monkeypatch.setenv("RAG_TEST_MILVUS", "http://root:t0ken@127.0.0.1:1")
@@ -256,6 +275,8 @@ def test_a_server_that_stops_and_comes_back(uri, tmp_path, milvus, monkeypatch):
     finally:
         milvus.start()
     assert answers(reader) == before
+    saved(in_milvus(uri, collection=index.collection), tmp_path / "b")
+    assert answers(Pipeline.load(tmp_path / "b")) == before
     monkeypatch.delenv("RAG_TEST_MILVUS")
     assert "RAG_TEST_MILVUS is not set" in refused(lambda: Pipeline.load(tmp_path / "a"))
 
@@ -280,6 +301,36 @@ def test_collections_that_are_not_what_they_were(uri, tmp_path, milvus):
     for alias in client.list_aliases(base)["aliases"]:
         client.drop_alias(alias)
     assert "Open the newest folder, or index again" in refused(lambda: Pipeline.load(tmp_path / "a"))
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ({"description": "rag-pipelines, format 2"}, "is in format 2, this version reads up to 1"),
+        ({"dimension": 9}, "has 9 dimensions, this index has 8"),
+        ({"columns": ["v"]}, "belongs to another index: it has no column f0_t"),
+        ({"rows": 3}, "has 3 rows where 5 were written"),
+    ],
+)
+def test_a_collection_of_another_index_or_version(about, message):
+    from rag.retrievers.indexes.milvus.contents import VectorContent
+    from rag.retrievers.indexes.milvus.generations import Generation
+    from rag.retrievers.indexes.milvus.reading import MilvusReader
+    from rag.retrievers.indexes.remote.fields import Layout
+    from rag.retrievers.indexes.remote.rows import Held, empty_rows
+
+    fields = [
+        {"name": name, "params": {"dim": about.get("dimension", 8)}} for name in about.get("columns", ["v", "f0_t"])
+    ]
+    client = SimpleNamespace(
+        describe_collection=lambda name: {"description": about.get("description", ""), "fields": fields},
+        query=lambda *arguments, **options: [{"count(*)": about["rows"]}],
+    )
+    server = SimpleNamespace(run=lambda doing, call, reads="": call(client))
+    held = Held(Generation("papers_1", 1, 5, 5, 8, ""), Layout({}, {"id": {"t": "f0_t"}}), *empty_rows(5))
+    content = VectorContent(m=4, ef_construction=8, ef_search=8)
+    with pytest.raises(ArtifactError, match=message):
+        MilvusReader(server, content, held, consistency="strong").open()
 
 
 # -- words ---------------------------------------------------------------------------------------------------------

@@ -84,7 +84,8 @@ def main() -> None:
     columns = ["improbable samples", "different texts among the samples", "low top score"]
     for name, values in [("semantic entropy", np.array(unsure)), *zip(columns, table_of.T, strict=True)]:
         area = auroc(values[known], wrong[known])
-        print(f"| {name} | {area['value']:.3f} | {area['ci95']} |" if area else f"| {name} | none | |")
+        low, high = (area and area["ci95"]) or (np.nan, np.nan)
+        print(f"| {name} | {area['value'] if area else np.nan:.3f} | [{low:.3f}, {high:.3f}] |")
 
 
 if __name__ == "__main__":

@@ -121,6 +121,6 @@ def _print_examples(evaluation: Evaluation, console: Any) -> None:
             Padding(Text.assemble((best.document.id, "bold"), f"  {best.score:.3f}  ({judged})"), (0, 0, 0, 2))
         )
         if where := str(best.origin):
-            console.print(Padding(Text(where, "dim"), (0, 0, 0, 2)), soft_wrap=True)
+            console.print(Text(f"  {where}", "dim"), soft_wrap=True)
         passage = " ".join(best.passage.split())
         console.print(Padding(Text(passage[:_EXCERPT] + "…" * (len(passage) > _EXCERPT), "dim"), (0, 0, 0, 2)))

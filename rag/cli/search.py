@@ -92,7 +92,7 @@ def _print_result(result: SearchResult, explain: bool) -> None:
             line.append(f"  {title}")
         console.print(line)
         if where := str(hit.origin):
-            console.print(Padding(Text(where, "dim"), (0, 0, 0, 4)), soft_wrap=True)
+            console.print(Text(f"    {where}", "dim"), soft_wrap=True)  # a link must stay whole
         passage = " ".join(hit.passage.split())
         start, end = excerpt(passage, matches(result.query.text, passage), 240)
         shown = Text(f"{'...' if start else ''}{passage[start:end]}{'...' if end < len(passage) else ''}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shlex
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ __all__ = ["write_project"]
 
 _QUESTIONS = 50
 """Titles that become questions."""
+_SEPARATOR = ";"
+"""Stands between several answers in a cell, unless an id has it."""
 _LONG = 2000
 """Mean length from which rows of tables are cut, in characters."""
 
@@ -49,11 +52,11 @@ retriever: {{type: bm25, top_k: 20}}
 
 _DATASET = """\
 # Your documents and questions. Each row of questions.csv has a question and the id of a document that answers it
-# (several rows for several documents); `rag convert {corpus} --out corpus.jsonl` shows the ids. The titles that stand
-# there now are found by nearly everything: replace them before you believe a figure, or tune.
+# (or several{separated}); `rag convert` shows the ids. The titles that stand there
+# now are found by nearly everything: replace them before you believe a figure, or tune.
 type: dataset
 corpus: {{path: {corpus}}}
-queries: {{path: questions.csv, id: id, text: question, relevant: answer_in}}
+queries: {{path: questions.csv, id: id, text: question, relevant: answer_in{separator}}}
 """
 
 
@@ -77,12 +80,18 @@ def write_project(folder: Path, source: Path, corpus: Corpus) -> tuple[list[Path
     check_empty(folder)
     questions = _titles(corpus)
     quoted = json.dumps(str(source.absolute()), ensure_ascii=False)
+    named = shlex.quote(str(source.absolute()))  # right in every working folder
+    splits = not any(_SEPARATOR in document.id for document in corpus)
     texts = {
-        "words.yaml": _WORDS.format(corpus=source, chunker=_chunker(source, corpus, "characters", 1200)),
+        "words.yaml": _WORDS.format(corpus=named, chunker=_chunker(source, corpus, "characters", 1200)),
         "pipeline.yaml": _PIPELINE.format(
-            corpus=source, chunker=_chunker(source, corpus, "tokens", 256), embedder=_embedder()
+            corpus=named, chunker=_chunker(source, corpus, "tokens", 256), embedder=_embedder()
         ),
-        "dataset.yaml": _DATASET.format(corpus=quoted),
+        "dataset.yaml": _DATASET.format(
+            corpus=quoted,
+            separated=f', with "{_SEPARATOR}" between them' if splits else ", in rows of the same question",
+            separator=f', separator: "{_SEPARATOR}"' if splits else "",
+        ),
         "questions.csv": _table([["id", "question", "answer_in"], *questions]),
     }
     with cannot_be("written", folder, DataError):

@@ -6,6 +6,7 @@ import csv
 import json
 import socket
 
+from rag.eval import load_dataset
 from tests.e2e.test_cli import rag  # noqa: F401 - a fixture
 
 
@@ -105,3 +106,13 @@ def test_doctor_looks_for_the_models_and_servers_of_a_pipeline(rag, tmp_path, mo
     again = {finding["name"]: finding for finding in json.loads(rag("doctor", "p.yaml", "--json").out)}
     assert again["retriever.index.url"]["state"] == "problem"
     assert rag("doctor", "p.yaml").out.splitlines()[-1].endswith("to put right")
+
+
+def test_a_row_of_a_project_may_name_several_documents(rag, tmp_path, monkeypatch):  # noqa: F811
+    write_documents(tmp_path / "docs")
+    rag("init", "project", "--corpus", "docs")
+    questions = "id,question,answer_in\n1,when?,returns.md;delivery.md\n2,how?,twin.md\n2,how?,returns.md\n"
+    (tmp_path / "project" / "questions.csv").write_text(questions)
+    monkeypatch.chdir(tmp_path)
+    qrels = load_dataset("project/dataset.yaml").split("test").qrels
+    assert qrels == {"1": {"returns.md": 1, "delivery.md": 1}, "2": {"twin.md": 1, "returns.md": 1}}

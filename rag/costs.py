@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
@@ -10,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from rag.calls import MAX_FAILED, Calls, too_many_failed
 from rag.display import Part, Shown, Table, count
 from rag.errors import IncompleteError
+from rag.waiting import working_time
 
 __all__ = ["Costs", "Ledger", "check_calls"]
 
@@ -19,7 +19,7 @@ class Costs:
     """Sums over a batch of queries.
 
     Args:
-        seconds: Wall time.
+        seconds: Wall time, without waiting for other processes.
         texts_embedded: Texts that went through an embedder (queries at search, passages at fit).
         scorer_calls: (query, passage) pairs that a scorer such as a cross-encoder has scored.
         llm_calls: Requests to a language model.
@@ -84,11 +84,11 @@ class Ledger(Shown):
         """Time a stage, and record all costs inside under ``name``."""
         costs = self.stages.setdefault(name, Costs())
         self._open.append(name)
-        start = time.perf_counter()
+        start = working_time()
         try:
             yield costs
         finally:
-            costs.seconds += time.perf_counter() - start
+            costs.seconds += working_time() - start
             self._open.pop()
 
     def spend(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from rag.component import Component
 from rag.costs import Costs, Ledger
 from rag.remarks import Remark, Remarks
 from rag.store.store import Store
+from rag.waiting import working_time
 
 __all__ = ["Artifacts"]
 
@@ -66,14 +66,14 @@ class Artifacts:
         built: list[Path] = []
 
         def write(folder: Path) -> dict[str, Any]:
-            before, start = self.ledger.total, time.perf_counter()
+            before, start = self.ledger.total, working_time()
             with self._recording() as recording:
                 make()
             component.save_state(folder)
             built.append(folder)
             spent = self.ledger.total
             spent -= before
-            spent.seconds += time.perf_counter() - start  # time of the open stage is not booked yet
+            spent.seconds += working_time() - start  # time of the open stage is not booked yet
             return spent.as_dict() | ({"remarks": recording.as_dicts()} if recording else {})
 
         folder = self.store.artifact(component.kind, key, write, description=description)

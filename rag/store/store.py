@@ -15,7 +15,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from rag.store.checkpoint import Checkpoint
 from rag.store.folder import link_file, read_folder, write_folder
 from rag.store.key_value_cache import KeyValueCache
 from rag.store.leases import Leases
+from rag.waiting import waiting
 
 __all__ = ["Entry", "Mode", "Store", "default_root"]
 
@@ -35,6 +36,9 @@ Mode = Literal["use", "refresh", "only"]
 """``use`` what is there and keep what is not; ``refresh`` computes all again, once; ``only`` computes nothing."""
 
 _KIND = "artifact"
+_SILENT = 3.0
+"""Seconds of waiting for another process before it is said."""
+
 _OPEN_FILES = 64
 """Files of values open at a time; each takes three handles."""
 _UNFINISHED = "unfinished"
@@ -252,12 +256,25 @@ class Store:
         """Held by the one process that makes a thing."""
         return self._lock(key)
 
-    def _lock(self, key: str, timeout: float = -1) -> AbstractContextManager[object]:
+    @contextmanager
+    def _lock(self, key: str, timeout: float = -1) -> Iterator[None]:
         """The lock of the process that makes or removes an entry. The system frees it when its holder dies."""
-        from filelock import FileLock
+        from filelock import FileLock, Timeout
 
         (self.root / "locks").mkdir(exist_ok=True)
-        return FileLock(self.root / "locks" / f"{key}.lock", timeout=timeout)
+        lock = FileLock(self.root / "locks" / f"{key}.lock", timeout=timeout)
+        with waiting():
+            try:
+                lock.acquire(timeout=timeout if timeout >= 0 else _SILENT)
+            except Timeout:
+                if timeout >= 0:
+                    raise
+                logger.warning("waiting for another process that computes the same (%s)", key[:12])
+                lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _folder(self, kind: str, key: str) -> Path:
         return self.root / "artifacts" / kind / key

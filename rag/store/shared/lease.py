@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 
 from rag.errors import ServerError
 from rag.store.shared.bucket import Bucket
+from rag.waiting import waiting
 
 __all__ = ["leased"]
 
@@ -42,7 +43,8 @@ def leased(bucket: Bucket, key: str) -> Iterator[None]:
         bucket: That the machines share.
         key: Of the thing.
     """
-    name = _acquired(bucket, key)
+    with waiting():
+        name = _acquired(bucket, key)
     done = threading.Event()
 
     def beat() -> None:

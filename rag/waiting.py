@@ -1,0 +1,27 @@
+"""A clock that stands still while other processes do the work."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["waiting", "working_time"]
+
+_threads = threading.local()
+
+
+def working_time() -> float:
+    """Seconds on a clock for differences, less those that this thread has spent in :func:`waiting`."""
+    return time.perf_counter() - float(getattr(_threads, "waited", 0.0))
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """Stop the clock inside: another process computes there what this one needs, and its seconds are booked."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        _threads.waited = getattr(_threads, "waited", 0.0) + time.perf_counter() - start

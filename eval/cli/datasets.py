@@ -32,6 +32,8 @@ SourceArgument = Annotated[
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="The folder to write, in BEIR's layout.")]
 SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")]
 
+_FEW = 100
+"""Questions below which those to learn from are lacking where differences are to be proven."""
 _LOOKED_AT = 100
 """Documents whose metadata are read to list the metadata fields."""
 _NAMES = {
@@ -145,6 +147,11 @@ def split(
     description = {"made_by": "rag datasets split", "from": source, "shares": shares, "seed": seed, "near": near}
     write_dataset(dataset, folder, about=description)
     _wrote(dataset, folder)
+    n = sum(len(part.queries) for part in dataset.splits.values())
+    if train and n < _FEW:
+        echo(
+            f"note: fewer than {_FEW} questions prove little in three parts; --train 0 --dev 0.5 --test 0.5 learns from none"
+        )
 
 
 @app.command()

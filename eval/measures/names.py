@@ -72,7 +72,8 @@ def _parsed(name: str) -> Any:
         measure = _read(name)
     except (NameError, ValueError, SyntaxError, AssertionError, KeyError, TypeError) as error:
         base = name.partition("@")[0].partition("(")[0]
-        hint = did_you_mean(base, known, rest=name[len(base) :]) if base not in known else f": {error}"
+        why = "write it as nDCG@10 or AP(rel=2)" if isinstance(error, SyntaxError) else error
+        hint = did_you_mean(base, known, rest=name[len(base) :]) if base not in known else f": {why}"
         raise ConfigError(f"unknown measure '{name}'{hint}", parameter="measures") from None
     if fault := _fault(measure):
         raise ConfigError(f"measure '{name}': {fault}", parameter="measures")
@@ -83,6 +84,13 @@ def _parsed(name: str) -> Any:
     return measure
 
 
+def _literal(node: ast.AST) -> Any:
+    try:
+        return ast.literal_eval(node)  # type: ignore[arg-type]
+    except ValueError:
+        raise ValueError(f"'{ast.unparse(node)}' must be a number, or a text in quotes") from None
+
+
 def _read(name: str) -> Any:
     """Read ``nDCG(dcg='exp-log2')@10``. The reader of ir_measures 0.4.3 needs classes that Python 3.14 has no more."""
     import ir_measures
@@ -90,11 +98,11 @@ def _read(name: str) -> Any:
     node: ast.AST = ast.parse(name.strip(), mode="eval").body
     params, at = {}, None
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
-        at, node = ast.literal_eval(node.right), node.left
+        at, node = _literal(node.right), node.left
     if isinstance(node, ast.Call):
         if node.args:
             raise ValueError("parameters need names, such as rel=2")
-        params = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in node.keywords}
+        params = {str(keyword.arg): _literal(keyword.value) for keyword in node.keywords}
         node = node.func
     if not isinstance(node, ast.Name):
         raise ValueError("write a name, such as nDCG@10 or AP(rel=2)")  # noqa: TRY004 - about a text

@@ -53,8 +53,9 @@ def test_a_perfect_ranking_with_one_relevant_document_is_one() -> None:
         ("P@0", "measure 'P@0': the cutoff must be a whole number of at least 1"),
         ("P", "measure 'P': needs a cutoff, such as P@10"),
         ("", "unknown measure ''"),
-        ("nDCG@ten", "unknown measure 'nDCG@ten'"),
-        ("AP(", "unknown measure 'AP('"),
+        ("nDCG@ten", "unknown measure 'nDCG@ten': 'ten' must be a number, or a text in quotes"),
+        ("AP(", "unknown measure 'AP(': write it as nDCG@10 or AP(rel=2)"),
+        ("AP(rel=x)", "unknown measure 'AP(rel=x)': 'x' must be a number, or a text in quotes"),
         ("__import__('os')", "unknown measure"),
     ],
 )

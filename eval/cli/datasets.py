@@ -149,9 +149,7 @@ def split(
     _wrote(dataset, folder)
     n = sum(len(part.queries) for part in dataset.splits.values())
     if train and n < _FEW:
-        echo(
-            f"note: fewer than {_FEW} questions prove little in three parts; --train 0 --dev 0.5 --test 0.5 learns from none"
-        )
+        echo(f"note: {n} questions prove little in three parts: --train 0 --dev 0.5 --test 0.5 learns from none")
 
 
 @app.command()

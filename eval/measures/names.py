@@ -86,7 +86,7 @@ def _parsed(name: str) -> Any:
 
 def _literal(node: ast.AST) -> Any:
     try:
-        return ast.literal_eval(node)  # type: ignore[arg-type]
+        return ast.literal_eval(node)
     except ValueError:
         raise ValueError(f"'{ast.unparse(node)}' must be a number, or a text in quotes") from None
 

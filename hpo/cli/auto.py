@@ -85,7 +85,7 @@ def tune_auto(
     if as_json:
         print_json({**summary(result), "folder": str(target)})
     else:
-        print_result(result, target)
+        print_result(result, target, request.dataset)
 
 
 def _print_plan(sweep: Sweep, as_json: bool) -> None:

@@ -49,8 +49,8 @@ def print_plan(plan: Plan, as_json: bool) -> None:
         console.print(f"{plan.refused[0]} of them are refused: {plan.refused[1]}", soft_wrap=True)
 
 
-def print_result(result: SweepResult, target: Path) -> None:
-    """Print the outcome of a sweep, and the paths of its files."""
+def print_result(result: SweepResult, target: Path, source: str | None = None) -> None:
+    """Print the outcome of a sweep, the paths of its files, and how to go on with its dataset."""
     from rich.table import Table
     from rich.text import Text
 
@@ -96,6 +96,9 @@ def print_result(result: SweepResult, target: Path) -> None:
         console.print(Text(f"note: {note}"), soft_wrap=True)
     console.print(Text.assemble("best: ", (str((target / "best.yaml").resolve()), "bold")), soft_wrap=True)
     console.print(Text.assemble("report: ", (str((target / "report.html").resolve()), "bold")), soft_wrap=True)
+    if source is not None:
+        command = f"rag eval {target / 'best.yaml'} --dataset {source} --save index"
+        console.print(Text(f"next: {command}   (an index with what was learned)"), soft_wrap=True)
 
 
 def _bounds(baseline: Tested, metric: str) -> str:

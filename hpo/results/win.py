@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rag.eval.comparison.verdicts import LEVEL
+
 __all__ = ["Win"]
 
 
@@ -54,7 +56,12 @@ class Win:
             )
         bounds = f", 95 % {self.ci95[0]:+.4f} to {self.ci95[1]:+.4f}" if self.ci95 else ""
         p = f"p {self.p_value:.4f}" if self.p_value >= 0.0001 else "p < .0001"
-        verb = "won" if self.difference > 0 else "lost" if self.difference < 0 else "unchanged"
+        if not self.difference:
+            verb = "unchanged"
+        elif self.p_value >= LEVEL:
+            verb = "not proven:"
+        else:
+            verb = "won" if self.difference > 0 else "lost"
         return (
             f"{self.measure} {self.baseline:.4f} -> {self.tuned:.4f} on the test questions "
             f"({verb} {self.difference:+.4f}{bounds}, {p}) by {', '.join(self.by)}; "

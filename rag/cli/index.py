@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,7 @@ from rag.cli.options import (
 )
 from rag.cli.store import open_store
 from rag.costs import check_calls
+from rag.progress import duration
 
 __all__ = ["index"]
 
@@ -49,6 +51,7 @@ def index(
 
     pipeline = Pipeline.from_yaml(config, overrides=overrides or ())
     check_target(folder, pipeline.kind)
+    start = time.perf_counter()
     with open_store(store, store_mode) as opened, executed_on(on):
         documents = reading.documents(opened)
         pipeline.fit(documents, progress=progress, store=opened)
@@ -57,14 +60,16 @@ def index(
     with progress("saving", None):
         pipeline.save(folder, keep=keep)
     gone = sorted(before.difference(pipeline.corpus.ids()))
-    seconds = pipeline.fit_costs.total.seconds
+    seconds, work = time.perf_counter() - start, pipeline.fit_costs.total.seconds
     n_documents, n_passages = len(pipeline.corpus), len(pipeline.passages)
     if as_json:
-        about = {"folder": str(folder), "documents": n_documents, "passages": n_passages, "seconds": seconds}
+        about: dict[str, object] = {"folder": str(folder), "documents": n_documents, "passages": n_passages}
+        about |= {"seconds": seconds, "work_seconds": work}
         print_json(about | {"replaced": len(before), "gone": len(gone), "remarks": pipeline.remarks.as_dicts()})
     else:
         print_notes(pipeline.remarks)
-        echo(f"{folder}: {n_documents} documents, {n_passages} passages, {seconds:.1f} s")
+        reused = f" (the store had what took {duration(work)} before)" if work > 2 * seconds + 1 else ""
+        echo(f"{folder}: {n_documents} documents, {n_passages} passages, {seconds:.1f} s{reused}")
         if before:
             echo(_replaced(len(before), gone))
     reading.end(documents.remarks)

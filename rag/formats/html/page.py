@@ -33,10 +33,12 @@ _JUNK = frozenset(
     share share-buttons social social-links social-share pagination pager prev-next prevnext page-nav edit-page
     edit-link edit-this-page noprint mw-editsection mw-jump-link printfooter catlinks mw-navigation searchbox
     search-box search-form advert advertisement ads ad-banner newsletter subscribe feedback helpful
-    was-this-helpful article-votes copybtn copy-button skiptocontent skip-to-content back-to-top
+    docnav was-this-helpful article-votes copybtn copy-button skiptocontent skip-to-content back-to-top
     """.split()  # noqa: SIM905
 )
 """Classes and ids of what stands on every page."""
+_BANNERS = frozenset({"banner", "title", "logo", "masthead"})
+"""Such of what may as well hold the title: they go where all their words are links."""
 _CONTENTS = "#toc, .toc, .table-of-contents, .tableofcontents, #table-of-contents, .contents_toc, details.toc"
 _REMARKS = "aside.footnote, aside.footnote-list, aside.sidebar:has(> p.sidebar-title), [role=note], [role=doc-footnote]"
 """What is called as if it stood beside the text, but belongs to it: footnotes and boxes of Sphinx."""
@@ -109,6 +111,9 @@ def body_of(tree: LexborHTMLParser) -> LexborNode | None:
         node.decompose()
     for node in main.css("[class], [id]"):
         names = f"{node.attributes.get('class') or ''} {node.attributes.get('id') or ''}".lower().split()
+        if not _BANNERS.isdisjoint(names) and node.css_first("h1, h2") is None and not _says(node):
+            node.decompose()
+            continue
         if _JUNK.isdisjoint(names) or node.mem_id == main.mem_id or node.css_matches(_REMARKS):
             continue
         if not _holds_most(node, main):
@@ -121,6 +126,12 @@ def body_of(tree: LexborHTMLParser) -> LexborNode | None:
         for node in contents:
             node.decompose()
     return main
+
+
+def _says(node: LexborNode) -> bool:
+    """Whether an element says anything outside of its links."""
+    linked = sum(len((link.text() or "").split()) for link in node.css("a"))
+    return len((node.text() or "").split()) > linked
 
 
 def _lead(main: LexborNode) -> LexborNode | None:

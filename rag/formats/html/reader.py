@@ -22,7 +22,7 @@ class HTMLReader(Reader):
     """Web pages: main content without navigation, with headings, lists, tables and code."""
 
     name = "html"
-    version = "3"
+    version = "4"
     libraries = ("selectolax",)
 
     def read(self, file: File) -> Iterator[Converted]:

@@ -16,6 +16,11 @@ def test_what_was_won():
     )
 
 
+def test_what_may_be_luck_is_not_said_to_be_won():
+    assert "(not proven: +0.0500, 95 % +0.0300 to +0.0700, p 0.5000)" in replace(WON, p_value=0.5).sentence
+    assert "(lost -0.0500, " in replace(WON, difference=-0.05).sentence
+
+
 def test_what_was_learned_is_told_apart():
     said = replace(WON, remembered=((0.2, 171), (-0.01, 129))).sentence
     assert said.endswith(

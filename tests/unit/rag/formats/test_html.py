@@ -85,6 +85,16 @@ def test_no_end_tags_no_head_no_html():
     assert from_html("just words & more").text == "just words & more"
 
 
+def test_banners_of_links_are_left_out_and_such_with_a_title_or_words_stay():
+    nav = '<ul class="docnav top"><li><a href="p">Prev</a></li><li>The Book</li></ul>'
+    logo = (
+        '<div id="banner"><a href="/">Download</a></div><p id="title"><a href="/"><img alt="Site" src="l.png"></a></p>'
+    )
+    assert markdown(f"<body>{logo}{nav}<h1>APT</h1><p>Text.") == "# APT\n\nText."
+    assert markdown('<div class="banner"><h1>APT</h1></div><p>Text.') == "# APT\n\nText."
+    assert markdown('<p class="title">A name</p><p>Text.') == "A name\n\nText."
+
+
 def test_of_several_first_headings_the_title_is_that_of_the_head_or_the_head_itself():
     page = "<title>{}</title><h1>1. Summary</h1><p>a<h6>deep</h6><p>b<h1>2. Vacuum</h1><p>c"
     numbered = "# SQLite Autoincrement\n\n## 1. Summary\n\na\n\n###### deep\n\nb\n\n## 2. Vacuum\n\nc"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MarkdownChunker"]
 
+_INSIDE_WORDS = re.compile(r"(?<=\w)'(?=\w)|(?<!\S)--(?=\w)")
+"""The apostrophe of *don't*, and the dashes of *--option*."""
+
 
 class MarkdownChunker(RecursiveChunker):
     """Cuts Markdown at headings, then blocks, then sentences; never inside a code block or table that fits.
@@ -27,6 +31,7 @@ class MarkdownChunker(RecursiveChunker):
     """
 
     type = "markdown"
+    version = 2
 
     def spans(self, texts: Sequence[str], tokenizer: Tokenizer | None) -> Sequence[Sequence[Span]]:
         splitter = self.splitter(tokenizer, "MarkdownSplitter")
@@ -34,7 +39,7 @@ class MarkdownChunker(RecursiveChunker):
         large = [self._large(text, known.blocks, tokenizer) for text, known in zip(texts, structures, strict=True)]
         each = list(zip(texts, structures, large, strict=True))
         pieces = [list(self._between(text, known, some)) for text, known, some in each]
-        cut = cut_pieces(splitter, texts, pieces)
+        cut = cut_pieces(splitter, [_whole_words(text) for text in texts], pieces)
         return [
             _described(text, known, [*_whole(known, some, chunks), *self._tables(text, some, tokenizer, splitter)])
             for (text, known, some), chunks in zip(each, cut, strict=True)
@@ -85,7 +90,7 @@ class MarkdownChunker(RecursiveChunker):
                 if size > room:  # no header fits beside it: cut as any text
                     if start < row:
                         yield start, row, header if start > table.start else ""
-                    for offset, chunk in splitter.chunk_indices(text[row : ends[number + 1]]):
+                    for offset, chunk in splitter.chunk_indices(_whole_words(text[row : ends[number + 1]])):
                         yield row + offset, row + offset + len(chunk), ""
                     start, filled = ends[number + 1], 0
                     continue
@@ -95,6 +100,13 @@ class MarkdownChunker(RecursiveChunker):
                 filled += size
             if start < ends[-1]:
                 yield start, ends[-1], header if start > table.start else ""
+
+
+def _whole_words(text: str) -> str:
+    """The text with marks of the same length, which belong to words, in place of those at which the library's parser
+    would divide a word: it sets typographic quotes and dashes, and may cut at each.
+    """
+    return _INSIDE_WORDS.sub(lambda match: "\u2019" if match[0] == "'" else "\u203f\u203f", text)
 
 
 def _described(text: str, known: Structure, cut: Sequence[tuple[int, int, str]]) -> list[Span]:

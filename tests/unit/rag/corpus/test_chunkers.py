@@ -232,3 +232,12 @@ def test_headings_are_those_of_a_naive_reader(blocks, newline, size):
                 stack = [heading for heading in stack if heading[0] < level] + [(level, title)]
         expected = {"headings": [title for _, title in stack]} if stack else {}
         assert passages.metadata.get(number, {}) == expected
+
+
+@pytest.mark.parametrize("word", ["don't", "--option"])
+@pytest.mark.parametrize("size", [20, 21, 22, 23, 24, 25, 26, 27])
+def test_markdown_is_not_cut_inside_a_word(word, size):
+    text = "# T\n\n" + f"we {word} know " * 40
+    passages = MarkdownChunker(size=size, unit="characters").chunk(Corpus.from_documents([Document("a", text)]))
+    cut = [passage for block in passages.iter_texts() for passage in block]
+    assert {token for passage in cut for token in passage.split()} == {"#", "T", "we", word, "know"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -55,6 +54,7 @@ from rag.progress import Progress, no_progress
 from rag.remarks import Remarks
 from rag.store.store import Store
 from rag.types import SearchResult, SearchResults
+from rag.waiting import working_time
 
 __all__ = ["evaluate"]
 
@@ -199,7 +199,7 @@ def _search(request: _Request, store: Store | None, progress: Progress) -> _Sear
     observer = Observer(pipeline, request.split.qrels, request.measures[0])
     results = SearchResults()
     run: dict[str, dict[str, float]] = {}
-    started = time.perf_counter()
+    started = working_time()
     with progress(f"searching ({request.split_name})", len(queries)) as advance:
         for searched in search_split(
             pipeline,
@@ -214,7 +214,7 @@ def _search(request: _Request, store: Store | None, progress: Progress) -> _Sear
             results += pipeline.results(searched.batch, searched.candidates.head(SHOWN))
             run |= as_run(searched.queries, searched.candidates, pipeline.corpus)
             advance(len(searched.queries))
-    return _Search(run, results, observer, time.perf_counter() - started)
+    return _Search(run, results, observer, working_time() - started)
 
 
 # -- measure -----------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ class Costs:
     """Sums over a batch of queries.
 
     Args:
-        seconds: Wall time, without waiting for other processes.
+        seconds: Wall time, without waiting for other processes and the loading of models.
         texts_embedded: Texts that went through an embedder (queries at search, passages at fit).
         scorer_calls: (query, passage) pairs that a scorer such as a cross-encoder has scored.
         llm_calls: Requests to a language model.

@@ -14,6 +14,8 @@ from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
+from rag.waiting import waiting
+
 __all__ = ["EVERY", "Progress", "announce", "announced", "duration", "lines", "loading", "no_progress"]
 
 
@@ -146,10 +148,7 @@ def announced(progress: Progress) -> Iterator[None]:
 
 @contextmanager
 def loading(name: str) -> Iterator[None]:
-    """Announce the loading of a model inside."""
-    progress = _loading.get()
-    if progress is None:
-        yield
-        return
-    with progress(f"loading the model {name}", None):
+    """Announce the loading of a model inside; it is no cost of the work that needs the model first."""
+    progress = _loading.get() or no_progress
+    with progress(f"loading the model {name}", None), waiting():
         yield

@@ -1,4 +1,4 @@
-"""A clock that stands still while other processes do the work."""
+"""A clock that stands still while a process waits: for another that does the work, for a model that is loaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def working_time() -> float:
 
 @contextmanager
 def waiting() -> Iterator[None]:
-    """Stop the clock inside: another process computes there what this one needs, and its seconds are booked."""
+    """Stop the clock inside: what another process computes is booked with its seconds, and a model is loaded once."""
     start = time.perf_counter()
     try:
         yield

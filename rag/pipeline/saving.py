@@ -13,8 +13,8 @@ import numpy as np
 
 from rag.component import Component
 from rag.config import dump, load_component
-from rag.corpus.corpus import Corpus
 from rag.corpus.passages import Passages
+from rag.corpus.readers.saved import saved_corpus
 from rag.embedders.base import Embedder
 from rag.embedders.sparse import SparseEmbedder
 from rag.errors import ArtifactError, ConfigError, MissingExtraError, ModelError, RagError
@@ -125,11 +125,7 @@ def _open(cls: type[P], folder: Path, data: Path, manifest: dict[str, Any]) -> P
                 f"{folder}: the model of {path} ({component.spec.label}) is not the one that the index was built "
                 "with: restore that one, or index again"
             )
-    corpus = Corpus.open(data / "corpus.arrow")
-    if (data / "deleted.npy").is_file():
-        alive = np.ones(len(corpus), dtype=bool)
-        alive[np.load(data / "deleted.npy")] = False
-        corpus = corpus.with_alive(alive)
+    corpus = saved_corpus(data)
     passages = Passages.load(data, corpus)
     pipeline.spec.restore(data / "state", FitContext(corpus, passages, first=pipeline.retriever))
     remarks = Remarks()

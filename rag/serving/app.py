@@ -117,7 +117,7 @@ def create_app(
     router = make_router(service, updates, keys)
     marks = None if judgments is None else Judgments(judgments)
     if marks is not None:
-        add_judgments(router, marks, keys)
+        add_judgments(router, marks, keys, service.document)
     add_pages(router, {"mode": "search", "judging": marks is not None, "answers": service.writes_answers})
     app.include_router(router)
     add_handlers(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Annotated, Any
 
@@ -61,8 +62,17 @@ def add_pages(router: APIRouter, about: dict[str, Any]) -> None:
     router.add_api_route("/page.json", lambda: about, methods=["GET"], include_in_schema=False, response_model=None)
 
 
-def add_judgments(router: APIRouter, judgments: Judgments, keys: Keys) -> None:
-    """Add the routes that keep and give marks."""
+def add_judgments(
+    router: APIRouter, judgments: Judgments, keys: Keys, check_document: Callable[[str], object] = lambda document: None
+) -> None:
+    """Add the routes that keep and give marks.
+
+    Args:
+        router: Takes them.
+        judgments: Keeps the marks.
+        keys: Who may give and see them.
+        check_document: Raises a problem where no document has an id: a mark on it would count as a miss.
+    """
     writes, reads = requires(keys, "write"), requires(keys, "read")
 
     @router.post("/judgments", response_model=Grades, dependencies=writes, tags=["judgments"])
@@ -70,6 +80,7 @@ def add_judgments(router: APIRouter, judgments: Judgments, keys: Keys) -> None:
         """Keep a mark. It is on the disk when this answers."""
         if (body.query is None) == (body.query_id is None):
             raise Problem(422, "invalid", "give the query's text or its id, one of them")
+        check_document(body.document)
         text = body.query or ""
         query = body.query_id or judgments.id_of(text)
         judgments.mark(query, body.document, body.grade, text=text)

@@ -19,6 +19,10 @@ ID_FIELDS = ("_id", "id", "doc_id", "docid")
 TEXT_FIELDS = ("text", "contents", "content", "body")
 
 
+_NAMED = 30
+"""Fields of a row that a message names."""
+
+
 class Fields(NamedTuple):
     """Column names for id, text and title; None takes the usual names. A dotted name is that of a nested field."""
 
@@ -55,7 +59,7 @@ def _columns(row: Mapping[str, Any], requested: Fields, location: str) -> Fields
     spoken = requested.text is None and row.get("turns") and not any(name in row for name in TEXT_FIELDS)
     text = "text" if spoken else _column(row, requested.text, TEXT_FIELDS, location, "text")
     if requested.title is not None and requested.title not in row:
-        raise DataError(f"{location}: no title field '{requested.title}'; it has: {', '.join(map(str, row))}")
+        raise DataError(f"{location}: no title field '{requested.title}'; it has: {_names(row)}")
     return Fields(id, text, requested.title)
 
 
@@ -64,7 +68,7 @@ def _column(row: Mapping[str, Any], requested: str | None, usual: tuple[str, ...
         if name in row:
             return name
     tried = requested or " or ".join(usual)
-    has = ", ".join(map(str, row)) + other_separator(row)
+    has = _names(row) + other_separator(row)
     raise DataError(f"{location}: no {role} field '{tried}' (--{role}-field names another); it has: {has}")
 
 
@@ -111,3 +115,9 @@ def _own_metadata(value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping):
         return dict(value)
     return {} if value in (None, "") else {"metadata": value}
+
+
+def _names(row: Mapping[str, Any]) -> str:
+    """The fields of a row, as many as can be read."""
+    more = f", and {len(row) - _NAMED:,} more" if len(row) > _NAMED else ""
+    return ", ".join(map(str, list(row)[:_NAMED])) + more

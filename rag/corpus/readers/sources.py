@@ -19,6 +19,7 @@ from rag.corpus.readers.given import documents_given, is_table
 from rag.corpus.readers.hub import hub_rows
 from rag.corpus.readers.reading import OnError, Reading
 from rag.corpus.readers.rows import TABLES, iter_rows
+from rag.corpus.readers.saved import documents_in_index, is_index
 from rag.errors import DataError, system_message
 from rag.formats.base import format_of
 from rag.formats.registry import suffixes
@@ -157,7 +158,9 @@ def _documents(source: Any, fields: Fields, reading: Reading) -> Iterator[Docume
     if isinstance(source, (str, Path)):
         if str(source).startswith("hf:"):
             return documents_of(hub_rows(str(source)), *fields, reading)
-        return _of_files(_located(source, reading), fields, reading)
+        if is_index(path := _path(source)):
+            return documents_in_index(path)
+        return _of_files(_located(path, reading), fields, reading)
     if isinstance(source, (list, tuple)) and source and all(isinstance(item, (str, Path)) for item in source):
         return _of_files(_listed(source, reading), fields, reading)
     if is_table(source) or (isinstance(source, Iterable) and not isinstance(source, (bytes, Mapping))):
@@ -171,9 +174,15 @@ _File = tuple[Path, str]
 """A file, and what it is called where it is a document: its path below the folder or pattern that was named."""
 
 
+def _path(source: str | Path) -> Path:
+    return Path(os.path.expanduser(source))  # noqa: PTH111 - Path's own raises for a user that is not there
+
+
 def _located(source: str | Path, reading: Reading) -> list[_File]:
     """The files that a path, a folder or a pattern names."""
-    path = Path(os.path.expanduser(source))  # noqa: PTH111 - Path's own raises for a user that is not there
+    path = _path(source)
+    if is_index(path):
+        raise DataError(f"{path}: is a saved pipeline, which cannot be one of several sources: name it alone")
     try:
         exists = path.exists()
     except OSError as error:  # a name that is too long, a folder that may not be entered

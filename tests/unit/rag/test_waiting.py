@@ -8,6 +8,7 @@ import numpy as np
 
 from rag.costs import Ledger
 from rag.embedders.cache import cached_vectors
+from rag.progress import loading
 from rag.store import store as stores
 from rag.store.store import Store
 
@@ -40,3 +41,12 @@ def test_seconds_of_another_are_booked_once(tmp_path, monkeypatch, caplog):
     assert [record.getMessage() for record in caplog.records] == [
         f"waiting for another process that computes the same ({'a' * 12})"
     ]
+
+
+def test_loading_a_model_is_no_cost_of_what_needs_it_first():
+    ledger = Ledger()
+    with ledger.stage("retriever"):
+        with loading("a model"):
+            time.sleep(0.5)
+        time.sleep(0.1)
+    assert 0.1 <= ledger.total.seconds < 0.4

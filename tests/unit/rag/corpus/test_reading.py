@@ -17,8 +17,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from rag import ConfigError, Corpus, DataError, Document, read_corpus, read_documents
+from rag import ArtifactError, ConfigError, Corpus, DataError, Document, Pipeline, read_corpus, read_documents
 from rag.remarks import Remarks
+from rag.retrievers import BM25
 
 EXAMPLES = int(os.environ.get("RAG_FUZZ_EXAMPLES", "60"))
 """Files of each fuzz; set RAG_FUZZ_EXAMPLES for more."""
@@ -361,3 +362,25 @@ def test_fuzz_files_of_any_characters_are_read_or_refused_with_a_line(tmp_path, 
     remarks = Remarks()
     n_kept = sum(1 for _ in read_documents(path, on_error="skip", remarks=remarks))
     assert n_kept + sum(remark.count for remark in remarks) >= (n_kept if '"' in "".join(rows) else len(rows))
+
+
+def test_a_saved_pipeline_is_a_source_of_the_documents_it_has_now(tmp_path):
+    pipeline = Pipeline(retriever=BM25())
+    pipeline.fit([Document("a", "apples"), Document("b", "bananas", {"n": 1}), Document("c", "cherries")])
+    pipeline.delete(["a"])
+    pipeline.save(tmp_path / "index")
+    assert list(read_corpus(tmp_path / "index")) == [Document("b", "bananas", {"n": 1}), Document("c", "cherries")]
+    (tmp_path / "more.jsonl").write_text('{"id": "d", "text": "dates"}\n')
+    with pytest.raises(DataError, match="is a saved pipeline, which cannot be one of several sources: name it alone"):
+        read_corpus([tmp_path / "index", tmp_path / "more.jsonl"])
+    (corpus,) = (tmp_path / "index").glob("data-*/corpus.arrow")
+    corpus.write_bytes(corpus.read_bytes()[:-8])
+    with pytest.raises(ArtifactError, match="damaged"):
+        read_corpus(tmp_path / "index")
+
+
+def test_a_row_of_very_many_fields_is_not_listed_whole(tmp_path):
+    (tmp_path / "wide.json").write_text(json.dumps([{str(n): n for n in range(2000)}]))
+    with pytest.raises(DataError) as refused:
+        read_corpus(tmp_path / "wide.json")
+    assert str(refused.value).endswith("28, 29, and 1,970 more")

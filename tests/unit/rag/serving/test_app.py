@@ -524,3 +524,11 @@ def test_what_has_no_memory_cannot_remember(client):
     body = {"judgments": [{"query": "which cherries", "document": "a"}]}
     detail = problem(client.post("/remember", json=body), 422, "invalid")
     assert detail == "no component of this pipeline remembers judgments: add a query_memory"
+
+
+def test_marks_on_documents_that_are_not_there_are_refused(folder, tmp_path):
+    with TestClient(create_app(folder, judgments=tmp_path / "judged.tsv")) as client:
+        body = {"query": "apples", "document": "nope", "grade": 1}
+        assert "nope" in problem(client.post("/judgments", json=body), 404, "no-such-document")
+        assert not (tmp_path / "judged.tsv").exists()
+        assert client.post("/judgments", json=body | {"document": DOCUMENTS[0].id}).status_code == 200

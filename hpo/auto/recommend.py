@@ -25,6 +25,7 @@ from rag.hpo.execution.trial import Bench, index_bytes
 from rag.hpo.objectives import ANSWERS, COSTS, parse_metric
 from rag.hpo.results.choice import one_standard_error
 from rag.hpo.sweep import sweep_from_config
+from rag.models.names import packaged
 from rag.pipeline import Pipeline
 from rag.progress import Progress, no_progress
 from rag.store.store import Store
@@ -136,7 +137,7 @@ def recommend(
         budget: Time after which no rung, and no point of the learning curve, is begun; the first is always measured.
             Nor is one whose passages would take longer to embed, and of many questions a sample is asked.
         encoder: A model of sentence-transformers, ``lsa``, or an embedder's configuration; None takes what the variable
-            ``RAG_EMBEDDER`` names, else all-MiniLM-L6-v2.
+            ``RAG_EMBEDDER`` names, else all-MiniLM-L6-v2, from the extra ``quickstart`` where that is installed.
         scorer: A cross-encoder, or a scorer's configuration, for a rung that reranks.
         objective: The measure that decides.
         store: Cache of results.
@@ -194,7 +195,7 @@ def _facts(dataset: Dataset) -> tuple[Facts | None, str]:
 def _encoder(encoder: str | Mapping[str, Any] | None) -> Mapping[str, Any]:
     if isinstance(encoder, Mapping):
         return encoder
-    name = encoder or os.environ.get("RAG_EMBEDDER") or _MODEL
+    name = encoder or os.environ.get("RAG_EMBEDDER") or packaged(_MODEL) or _MODEL
     return {"type": "lsa"} if name == "lsa" else {"type": "sentence_transformer", "model": name}
 
 

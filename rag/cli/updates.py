@@ -185,7 +185,8 @@ def _report(folder: Path, changes: Changes, n_documents: int, as_json: bool, *, 
     if changes.stale:
         echo(f"stale: {changes.stale}; rag index (or rag eval --save) fits it again", err=True)
     verbs = ("added", "updated", *(["moved"] if changes.moved else []), "skipped", "deleted")
-    counts = ", ".join(f"{getattr(changes, verb)} {verb}" for verb in verbs)
+    also = {"updated": f" ({changes.relabeled} in metadata alone)" if changes.relabeled else ""}
+    counts = ", ".join(f"{getattr(changes, verb)} {verb}{also.get(verb, '')}" for verb in verbs)
     would = "would be " if dry_run else ""
     compacted = ", compacted" if changes.compacted else ""
     if changes.deleted_ids:

@@ -38,6 +38,7 @@ class Changes:
             nothing.
         moved: Files that were found elsewhere, with the same text: they keep their id.
         deleted_ids: Ids of the first ten documents removed.
+        relabeled: How many of the updated ones have other metadata and the same text: nothing is embedded again.
         remarks: What was left out of the documents given, and of the index; what is odd about the documents, or about
             the filter that chose them.
     """
@@ -51,6 +52,7 @@ class Changes:
     stale: str = ""
     moved: int = 0
     deleted_ids: tuple[str, ...] = ()
+    relabeled: int = 0
     remarks: tuple[Remark, ...] = ()
 
 
@@ -93,7 +95,8 @@ def plan_additions(old: Corpus, new: Corpus) -> tuple[Plan, Changes, list[int]]:
                 plan.metadata[position] = document.metadata
             else:
                 skipped += 1
-    return plan, Changes(added=added, updated=len(new) - added - skipped, skipped=skipped), existing
+    changes = Changes(added=added, updated=len(new) - added - skipped, skipped=skipped, relabeled=len(plan.metadata))
+    return plan, changes, existing
 
 
 def plan_deletion(corpus: Corpus, ids: Iterable[str] | None, condition: Condition | None) -> tuple[Plan, Changes]:

@@ -98,7 +98,14 @@ def sync(
     gone = gone[[not id.startswith(REMEMBERED) for id in corpus.ids(gone)]]  # no source of documents has these
     plan.dead += gone.tolist()
     names = tuple(corpus.ids(gone[:MAX_EXAMPLES]))
-    changes = replace(changes, deleted=len(gone), deleted_ids=names, moved=n_moved, updated=changes.updated - n_moved)
+    changes = replace(
+        changes,
+        deleted=len(gone),
+        deleted_ids=names,
+        moved=n_moved,
+        updated=changes.updated - n_moved,
+        relabeled=max(changes.relabeled - n_moved, 0),
+    )
     if dry_run:
         noticed = plan.given.remarks if plan.given is not None else ()
         return replace(changes, remarks=(*noticed, *check_plan(corpus, plan)))

@@ -35,7 +35,6 @@ class AutoChunker(Chunker):
     """
 
     type = "auto"
-    version = 2
 
     def __init__(
         self, *, size: Annotated[int, Field(ge=16, le=1_000_000)] = 256, context: Context = "headings"

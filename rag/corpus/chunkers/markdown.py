@@ -31,7 +31,6 @@ class MarkdownChunker(RecursiveChunker):
     """
 
     type = "markdown"
-    version = 2
 
     def spans(self, texts: Sequence[str], tokenizer: Tokenizer | None) -> Sequence[Sequence[Span]]:
         splitter = self.splitter(tokenizer, "MarkdownSplitter")

@@ -81,7 +81,8 @@ def _detail(mistake: dict[str, Any], body: Any) -> str:
     for words, ours in _WORDS.items():
         said = said.replace(words, ours)
     given = mistake.get("input")
-    shown = "" if mistake["type"] == "value_error" or isinstance(given, dict | bytes) else f", got {given!r:.80}"
+    is_short = given == [] or not isinstance(given, dict | list | bytes)
+    shown = f", got {given!r:.80}" if is_short and mistake["type"] != "value_error" else ""
     return said + shown
 
 

@@ -37,8 +37,9 @@ _JUNK = frozenset(
     """.split()  # noqa: SIM905
 )
 """Classes and ids of what stands on every page."""
-_BANNERS = frozenset({"banner", "title", "logo", "masthead"})
-"""Such of what may as well hold the title: they go where all their words are links."""
+_BANNERS = frozenset({"banner", "logo", "masthead"})
+"""Such of what may as well hold the title: they go where all their words are links, and no heading is in them."""
+_HEADED = "h1, h2, h3, h4, h5, h6"
 _CONTENTS = "#toc, .toc, .table-of-contents, .tableofcontents, #table-of-contents, .contents_toc, details.toc"
 _REMARKS = "aside.footnote, aside.footnote-list, aside.sidebar:has(> p.sidebar-title), [role=note], [role=doc-footnote]"
 """What is called as if it stood beside the text, but belongs to it: footnotes and boxes of Sphinx."""
@@ -111,7 +112,7 @@ def body_of(tree: LexborHTMLParser) -> LexborNode | None:
         node.decompose()
     for node in main.css("[class], [id]"):
         names = f"{node.attributes.get('class') or ''} {node.attributes.get('id') or ''}".lower().split()
-        if not _BANNERS.isdisjoint(names) and node.css_first("h1, h2") is None and not _says(node):
+        if _is_banner(node, names):
             node.decompose()
             continue
         if _JUNK.isdisjoint(names) or node.mem_id == main.mem_id or node.css_matches(_REMARKS):
@@ -126,6 +127,12 @@ def body_of(tree: LexborHTMLParser) -> LexborNode | None:
         for node in contents:
             node.decompose()
     return main
+
+
+def _is_banner(node: LexborNode, names: list[str]) -> bool:
+    """Whether an element is no more than links to the site, by its class or id; one called title has pictures, too."""
+    named = not _BANNERS.isdisjoint(names) or ("title" in names and node.css_first("img") is not None)
+    return named and not node.css_matches(_HEADED) and node.css_first(_HEADED) is None and not _says(node)
 
 
 def _says(node: LexborNode) -> bool:

@@ -93,6 +93,10 @@ def test_banners_of_links_are_left_out_and_such_with_a_title_or_words_stay():
     assert markdown(f"<body>{logo}{nav}<h1>APT</h1><p>Text.") == "# APT\n\nText."
     assert markdown('<div class="banner"><h1>APT</h1></div><p>Text.') == "# APT\n\nText."
     assert markdown('<p class="title">A name</p><p>Text.') == "A name\n\nText."
+    for tag, mark in (("h2", "##"), ("h4", "####")):
+        linked = f'<h1>T</h1><{tag} class="title banner"><a href="x">Part</a></{tag}><p>Text.'
+        assert markdown(linked) == f"# T\n\n{mark} Part\n\nText."
+    assert markdown('<h1>T</h1><p class="title"><a href="x">A page</a></p><p>Text.') == "# T\n\nA page\n\nText."
 
 
 def test_of_several_first_headings_the_title_is_that_of_the_head_or_the_head_itself():
